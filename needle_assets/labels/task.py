@@ -1,0 +1,124 @@
+"""A task: what is asked about a biography, and how its label is written and read.
+
+The rooms `haystack`, `finetune` and `evaluation` know a label only through this; the one task of
+today is in `biography.py`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from needle_assets.errors import NeedleError
+
+Leaf = str | int | bool
+
+
+class LabelError(NeedleError):
+    """A text is not a label of the task's schema, or a labeler cannot work as configured."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One extraction task. ``label_type`` is a frozen pydantic model of nested plain fields."""
+
+    name: str
+    label_type: type[BaseModel]
+    system_prompt: str
+    question_template: str
+
+    def question(self, name: str) -> str:
+        """The last line of the user's message, about the person of that name."""
+        return self.question_template.format(name=name)
+
+    def canonical_json(self, label: BaseModel) -> str:
+        """One key order (the schema's), one separator style, no spaces, real characters."""
+        return json.dumps(label.model_dump(), ensure_ascii=False, separators=(",", ":"))
+
+    def parse(self, text: str) -> BaseModel:
+        """Read a label from JSON, strictly.
+
+        Raises:
+            LabelError: not JSON, or not of the schema (missing or further keys, wrong types).
+        """
+        try:
+            return self.label_type.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the text"
+            raise LabelError(f"not a {self.name} label: {where}: {first['msg']}") from None
+
+    @cached_property
+    def leaf_paths(self) -> tuple[tuple[str, ...], ...]:
+        """Paths of the fields that are scored, in canonical order."""
+        return tuple(_leaf_paths(self.label_type))
+
+    @cached_property
+    def leaf_names(self) -> tuple[str, ...]:
+        """The same as column names, for example ``date_of_birth_year``."""
+        return tuple("_".join(path) for path in self.leaf_paths)
+
+    def leaves(self, label: BaseModel | Mapping[str, Any]) -> dict[str, Leaf]:
+        """Leaf values by column name, of a label or of any JSON object (absent leaves left out)."""
+        tree: Any = label.model_dump() if isinstance(label, BaseModel) else label
+        values: dict[str, Leaf] = {}
+        for name, path in zip(self.leaf_names, self.leaf_paths, strict=True):
+            node = tree
+            for part in path:
+                node = node.get(part, _ABSENT) if isinstance(node, Mapping) else _ABSENT
+            if isinstance(node, str | int | bool):
+                values[name] = node
+        return values
+
+    @cached_property
+    def json_schema(self) -> dict[str, Any]:
+        """JSON schema for ``response_format``: strict as OpenAI's, without further keywords.
+
+        Objects closed, every property required, references resolved; limits such as minimum are
+        left to pydantic, since fine-tuned models refuse them.
+        """
+        return _strict_schema(self.label_type)
+
+    @property
+    def response_format(self) -> dict[str, Any]:
+        """The request's ``response_format`` for servers that take a JSON schema."""
+        return {
+            "type": "json_schema",
+            "json_schema": {"name": self.name, "strict": True, "schema": self.json_schema},
+        }
+
+
+_ABSENT = object()
+
+
+def _leaf_paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    paths: list[tuple[str, ...]] = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            paths.extend(_leaf_paths(kind, (*prefix, name)))
+        else:
+            paths.append((*prefix, name))
+    return paths
+
+
+_JSON_TYPES: dict[object, str] = {str: "string", int: "integer", bool: "boolean"}
+
+
+def _strict_schema(model: type[BaseModel]) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            properties[name] = _strict_schema(kind)
+        else:
+            properties[name] = {"type": _JSON_TYPES[kind]}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

