@@ -5,6 +5,8 @@ What a setting is used for is decided where it is used; only its type, range and
 
 import hashlib
 import importlib.util
+import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -14,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from upath import UPath
 
 from needle_assets.errors import NeedleError
+from needle_assets.storage import is_local
 
 
 class SettingsError(NeedleError):
@@ -73,26 +76,68 @@ class Settings(BaseSettings):
         """The store's root."""
         return UPath(self.home)
 
+    @property
+    def corpus_stamp(self) -> str:
+        """Sizes and times of a local corpus's files, so that a changed corpus makes assets stale.
+
+        Empty for the built-in sample and for remote addresses, whose content is not looked at.
+        """
+        path = Path(self.corpus)
+        if not self.corpus or not path.exists():
+            return ""
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        stats = [(str(file), file.stat()) for file in files if file.is_file()]
+        return str([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+
+    @property
+    def scratch(self) -> Path:
+        """A local folder for journals, locks and caches: the store itself where it is local."""
+        return Path(str(self.root)) if is_local(self.root) else Path(".needle")
+
     def fingerprint(self, *names: str) -> str:
         """Eight hex digits over the named settings, for an asset's code version."""
         values = "\n".join(f"{name}={getattr(self, name)}" for name in sorted(names))
         return hashlib.sha256(values.encode()).hexdigest()[:8]
 
 
-def load_settings() -> Settings:
-    """Read the environment.
+def load_settings(changes: Mapping[str, object] | None = None) -> Settings:
+    """Read the environment; ``changes`` go before it.
 
     Raises:
         SettingsError: a variable has a value of the wrong type or out of range.
     """
     try:
-        return Settings()
+        return Settings.model_validate(dict(changes or {}))
     except ValidationError as error:
         problems = "; ".join(
             f"NEEDLE_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
             for item in error.errors(include_input=False)
         )
         raise SettingsError(f"{problems}. `needle settings` lists all settings.") from None
+
+
+def load_env_file() -> None:
+    """Take variables from a ``.env`` file in this folder, as Dagster's commands do."""
+    from dotenv import load_dotenv
+
+    load_dotenv(Path.cwd() / ".env")
+
+
+def dagster_home() -> str:
+    """``DAGSTER_HOME``, Dagster's own setting; empty where it is not set."""
+    return os.environ.get("DAGSTER_HOME", "")
+
+
+def secret_from_env(name: str) -> SecretStr:
+    """The value of the environment variable ``name``, for keys that a registry entry names.
+
+    Raises:
+        SettingsError: it is not set. The message never holds a value.
+    """
+    value = os.environ.get(name, "")
+    if not value:
+        raise SettingsError(f"the environment variable {name} is not set; it must hold the API key")
+    return SecretStr(value)
 
 
 @cache

@@ -20,6 +20,8 @@ from upath import UPath
 
 from needle_assets.errors import NeedleError
 
+_HASHED_ROWS = 65_536
+
 
 class StorageError(NeedleError):
     """A file could not be written or read; what stood under its name before is untouched."""
@@ -100,18 +102,33 @@ def write_json(path: UPath | Path, value: Any) -> None:
 
 
 def content_hash(table: pa.Table) -> str:
-    """Hex sha256 of a table's schema and values, whatever its chunks.
+    """Hex sha256 of a table's columns, types and values, whatever its chunks.
 
     Equal tables give equal hashes; Parquet's own bytes are not used, since they name the writer.
     """
-    hasher = hashlib.sha256()
-    sink = pa.BufferOutputStream()
-    plain = table.replace_schema_metadata(None).combine_chunks()
-    with pa.ipc.new_stream(sink, plain.schema) as writer:
-        for batch in plain.to_batches(max_chunksize=65_536):
-            writer.write_batch(batch)
-    hasher.update(sink.getvalue())
+    # Parquet renames the items of lists: a table must hash the same before and after storage.
+    schema = pa.schema([(field.name, _plain_type(field.type)) for field in table.schema])
+    hasher = hashlib.sha256(str(schema).encode())
+    for start in range(0, table.num_rows, _HASHED_ROWS):
+        rows = table.slice(start, _HASHED_ROWS).cast(schema)
+        # `take` copies: equal values get equal buffers, wherever the slice began.
+        copied = rows.take(pa.array(range(rows.num_rows))).combine_chunks()
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, copied.schema) as writer:
+            writer.write_table(copied)
+        hasher.update(sink.getvalue())
     return hasher.hexdigest()
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type without the names that readers and writers choose for the items of lists."""
+    if pa.types.is_list(kind):
+        return pa.list_(_plain_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _plain_type(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_plain_type(kind.key_type), _plain_type(kind.item_type))
+    return kind
 
 
 @contextmanager

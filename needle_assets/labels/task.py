@@ -45,11 +45,16 @@ class Task:
             LabelError: not JSON, or not of the schema (missing or further keys, wrong types).
         """
         try:
-            return self.label_type.model_validate_json(text, strict=True)
+            label = self.label_type.model_validate_json(text, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the text"
             raise LabelError(f"not a {self.name} label: {where}: {first['msg']}") from None
+        # A label type may have defaults for its own makers; a text has to say every field.
+        said = self.leaves(json.loads(text))
+        if missing := [name for name in self.leaf_names if name not in said]:
+            raise LabelError(f"not a {self.name} label: {', '.join(missing)}: missing")
+        return label
 
     @cached_property
     def leaf_paths(self) -> tuple[tuple[str, ...], ...]:

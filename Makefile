@@ -1,0 +1,62 @@
+# Every target sets up all it needs from python3 and make alone.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONUNBUFFERED := 1
+# Analytics of libraries stay off, here and in every run that a target starts.
+export GX_ANALYTICS_ENABLED := false
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "needle_assets needs Python 3.11 to 3.13, $(PYTHON) is $$($(PYTHON) --version);" \
+	       "name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+# The stamp is as new as the lock file that it was installed from.
+$(VENV)/.synced: pyproject.toml uv.lock | $(BIN)/uv
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --extra local --quiet
+	@touch $@
+
+$(VENV)/.synced-ui: pyproject.toml uv.lock $(VENV)/.synced
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --extra local --group ui --quiet
+	@touch $@
+
+.PHONY: help setup demo ui test test-slow test-ui check format
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.synced  ## Make the environment in .venv
+
+demo: setup  ## Run the whole loop on a real model and write the report
+	$(BIN)/needle demo
+
+ui: setup  ## Open Dagster's UI on this project (http://localhost:3000)
+	$(BIN)/needle init
+	$(BIN)/dg dev
+
+test: setup  ## Run the tests
+	$(BIN)/pytest
+
+test-slow: setup  ## Run the tests that take long
+	$(BIN)/pytest -m slow
+
+test-ui: $(VENV)/.synced-ui  ## Drive the report and the UI in headless Chromium
+	$(BIN)/pytest -m ui
+
+check: setup  ## Lint, types, import rules, definitions
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/dg check defs
+	$(BIN)/dagster definitions validate
+
+format: setup  ## Format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format

@@ -1,0 +1,274 @@
+"""The `needle` command: what a person types. It arranges and prints; assets do the work.
+
+Imports that cost seconds are made inside the commands, so that `needle --help` answers at once.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import SecretStr
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from needle_assets.errors import NeedleError
+from needle_assets.settings import Settings, dagster_home, load_env_file, load_settings
+
+if TYPE_CHECKING:
+    from needle_assets.defs.launch import Launcher
+
+app = typer.Typer(
+    help="Does a model really use its context window? Haystacks, fine-tunes, evaluations.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+lengths_app = typer.Typer(help="Context lengths, which are partitions.", no_args_is_help=True)
+models_app = typer.Typer(help="Models: registry entries and partitions.", no_args_is_help=True)
+app.add_typer(lengths_app, name="lengths")
+app.add_typer(models_app, name="models")
+
+_DEFAULT_LENGTHS = ("512", "1024")
+_BUILT_IN_MODEL = "smollm2-135m-instruct"
+
+_console = Console()
+
+
+def main() -> None:
+    """Run the command. What a user can mend ends as one line on stderr and exit code 1."""
+    try:
+        load_env_file()
+        app()
+    except NeedleError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
+@app.command()
+def demo(
+    corpus: Annotated[
+        str | None, typer.Option(help="Corpus in place of NEEDLE_CORPUS or the built-in sample.")
+    ] = None,
+    lengths: Annotated[str, typer.Option(help="Context lengths in tokens, with commas.")] = (
+        ",".join(_DEFAULT_LENGTHS)
+    ),
+    depths: Annotated[int | None, typer.Option(min=1, help="Needle depths. [default: 5]")] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=1, help="Haystacks of each length. [default: 5]")
+    ] = None,
+) -> None:
+    """Run the whole loop on a real model, through the real assets, and write the report."""
+    settings = _settings(corpus=corpus, depths=depths, draws=draws)
+    keys = list(dict.fromkeys(key.strip() for key in lengths.split(",")))
+    steps: list[tuple[str, list[str | None]]] = [
+        ("raw_wiki_bio", [None]),
+        ("anonymized_bios", [None]),
+        ("filtered_needles", [None]),
+        ("needle_labels", [None]),
+        ("haystacks", [*keys]),
+        ("finetune_upload", [*keys]),
+        ("eval_results", [f"{key}|{_BUILT_IN_MODEL}" for key in keys]),
+        ("leaderboard", [None]),
+    ]
+    from needle_assets.defs.launch import register
+
+    with _work() as progress, _launcher(settings, progress) as launcher:
+        register(launcher.instance, keys, [_BUILT_IN_MODEL])
+        for asset, partitions in steps:
+            for partition in partitions:
+                _bring_up_to_date(launcher, progress, asset, partition)
+    _print_leaderboard(settings)
+
+
+@app.command()
+def report() -> None:
+    """Bring the leaderboard and its HTML report up to date with the evaluations that there are."""
+    settings = _settings()
+    with _work() as progress, _launcher(settings, progress) as launcher:
+        _bring_up_to_date(launcher, progress, "leaderboard", None)
+    _print_leaderboard(settings)
+
+
+@app.command()
+def init() -> None:
+    """Add the first context lengths and the built-in model; what is there already stays."""
+    from needle_assets.defs.launch import instance_here, register
+
+    with instance_here(dagster_home()) as instance:
+        register(instance, _DEFAULT_LENGTHS, [_BUILT_IN_MODEL])
+
+
+@app.command()
+def settings() -> None:
+    """List every setting, its value and what it is for. Keys are never shown."""
+    current = _settings()
+    table = Table("variable", "value", "meaning")
+    for name, field in Settings.model_fields.items():
+        value = getattr(current, name)
+        if isinstance(value, SecretStr):
+            value = "set" if value.get_secret_value() else "not set"
+        table.add_row(f"NEEDLE_{name.upper()}", escape(str(value)), escape(field.description or ""))
+    _console.print(table)
+
+
+@lengths_app.command("add")
+def lengths_add(
+    lengths: Annotated[list[str], typer.Argument(help="Tokens, in plain digits: 4096.")],
+) -> None:
+    """Add context lengths, all or none; then launch their partitions of haystacks."""
+    from needle_assets.defs.launch import instance_here, register
+
+    with instance_here(dagster_home()) as instance:
+        register(instance, lengths, [])
+    _console.print(
+        f"added {', '.join(lengths)}; build one by: "
+        f"dg launch --assets haystacks --partition {lengths[0]}"
+    )
+
+
+@lengths_app.command("list")
+def lengths_list() -> None:
+    """List the context lengths and which of their haystacks are built."""
+    from needle_assets.defs.launch import instance_here, registered_lengths
+
+    current = _settings()
+    with instance_here(dagster_home()) as instance:
+        keys = registered_lengths(instance)
+    table = Table("context length", "haystacks")
+    for key in keys:
+        built = (current.root / "assets" / "haystacks" / f"{key}.parquet").exists()
+        table.add_row(key, "built" if built else "-")
+    _console.print(table)
+
+
+@models_app.command("add")
+def models_add(
+    slug: Annotated[str, typer.Argument(help="Its name here: a-z, 0-9, '.', '-', '_'.")],
+    base_url: Annotated[str, typer.Option(help="Address of the server, ending in /v1.")],
+    model: Annotated[str, typer.Option(help="Its id at that server.")],
+    context_window: Annotated[int, typer.Option(help="Tokens of prompt and answer together.")],
+    api_key_env: Annotated[
+        str | None,
+        typer.Option(help="Name of the environment variable that holds the key."),
+    ] = None,
+    json_schema: Annotated[
+        bool,
+        typer.Option("--json-schema/--no-json-schema", help="Send the schema with the request."),
+    ] = True,
+) -> None:
+    """Register a model behind an OpenAI-compatible server."""
+    from needle_assets.defs.launch import instance_here, register
+    from needle_assets.evaluation.registry import ModelEntry, ModelRegistry
+
+    entry = ModelEntry(
+        slug=slug,
+        base_url=base_url,
+        model=model,
+        context_window=context_window,
+        api_key_env=api_key_env,
+        json_schema=json_schema,
+    )
+    with instance_here(dagster_home()) as instance:
+        ModelRegistry(_settings().root / "models.json").add(entry)
+        register(instance, [], [slug])
+    _console.print(
+        f"added {slug}; evaluate it by: dg launch --assets eval_results --partition '1024|{slug}'"
+    )
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """List the registered models."""
+    from needle_assets.evaluation.registry import ModelRegistry
+
+    table = Table("slug", "model", "base_url", "window", "key from", "JSON schema")
+    for entry in ModelRegistry(_settings().root / "models.json").list():
+        table.add_row(
+            entry.slug,
+            entry.model,
+            entry.base_url or "embedded",
+            f"{entry.context_window:,}",
+            entry.api_key_env or "-",
+            "yes" if entry.json_schema else "no",
+        )
+    _console.print(table)
+
+
+def _settings(**changes: str | int | None) -> Settings:
+    return load_settings({name: value for name, value in changes.items() if value is not None})
+
+
+@contextmanager
+def _work() -> Iterator[Progress]:
+    """Bars with an ETA, on a terminal; plain lines otherwise."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_console, transient=True) as progress:
+        yield progress
+
+
+@contextmanager
+def _launcher(settings: Settings, progress: Progress) -> Iterator["Launcher"]:
+    from needle_assets.defs.launch import Launcher, instance_here
+    from needle_assets.definitions import build_defs
+
+    def of_work(work: str) -> Callable[[int, int], None]:
+        task = progress.add_task(work, total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, visible=done < total)
+
+        return report
+
+    definitions = build_defs(settings, resource_overrides={"progress": of_work})
+    with instance_here(dagster_home()) as instance:
+        yield Launcher(definitions, instance, settings)
+
+
+def _bring_up_to_date(
+    launcher: "Launcher", progress: Progress, asset: str, partition: str | None
+) -> None:
+    name = f"{asset}[{partition}]" if partition else asset
+    task = progress.add_task(escape(name), total=None)
+    launched = launcher.bring_up_to_date(asset, partition)
+    progress.remove_task(task)
+    what = "unchanged, reused" if launched.reused else f"{launched.seconds:.1f} s"
+    progress.console.print(f"[green]✓[/] {escape(name)} [dim]{what}[/]", highlight=False)
+
+
+def _print_leaderboard(settings: Settings) -> None:
+    from needle_assets.storage import read_table
+
+    rows = read_table(settings.root / "assets" / "leaderboard.parquet").to_pylist()
+    table = Table("model", "context length", "n", "mean score", "95 % interval", "post's score")
+    for row in rows:
+        known = row["low"] is not None and row["low"] == row["low"]
+        table.add_row(
+            row["model"],
+            f"{row['context_length']:,}",
+            str(row["n"]),
+            f"{row['mean']:.3f}",
+            f"{row['low']:.3f} to {row['high']:.3f}" if known else "-",
+            f"{row['post']:.3f}",
+        )
+    _console.print(table)
+    _console.print(f"report: {settings.root / 'report.html'}", soft_wrap=True)

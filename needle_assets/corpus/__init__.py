@@ -1,0 +1,1 @@
+"""wiki_bio in, anonymous biographies out."""

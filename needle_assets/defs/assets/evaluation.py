@@ -1,0 +1,126 @@
+"""The evaluation group: every question asked and scored, and what it all amounts to."""
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from needle_assets.defs import metadata
+from needle_assets.defs.automation import when_any_partition_arrives
+from needle_assets.defs.failures import as_failure
+from needle_assets.defs.journals import close_journal, journal_epoch, journal_folder
+from needle_assets.defs.partitions import current_sweep, sweeps
+from needle_assets.defs.progress import ProgressFactory
+from needle_assets.defs.provenance import of_current_haystacks, provenance
+from needle_assets.defs.resources import Models, Tokenizer
+from needle_assets.evaluation.client import Question, answers_table, ask_all
+from needle_assets.evaluation.journal import open_journal
+from needle_assets.evaluation.registry import check_window
+from needle_assets.evaluation.report import build_report
+from needle_assets.evaluation.scoring import score_table
+from needle_assets.evaluation.statistics import length_table
+from needle_assets.labels.biography import BIOGRAPHY_TASK
+from needle_assets.settings import Settings
+from needle_assets.storage import write_atomic
+
+
+@dg.op(pool="evaluation")
+def ask_model(
+    context: dg.OpExecutionContext,
+    haystacks: pa.Table,
+    settings: dg.ResourceParam[Settings],
+    models: dg.ResourceParam[Models],
+    progress: dg.ResourceParam[ProgressFactory],
+) -> pa.Table:
+    """Ask one model every test question of one context length."""
+    with as_failure():
+        length, slug = current_sweep(context)
+        check_window(models.registry.get(slug), length)
+        folder = journal_folder(settings, length, slug)
+        with (
+            open_journal(folder, journal_epoch(context)) as journal,
+            models.connect(slug) as connection,
+        ):
+            answers = ask_all(
+                _questions(_test(haystacks)),
+                entry=connection.entry,
+                base_url=connection.base_url,
+                api_key=connection.api_key,
+                task=BIOGRAPHY_TASK,
+                journal=journal,
+                max_completion_tokens=settings.answer_tokens,
+                concurrency=settings.concurrency,
+                timeout_s=settings.request_timeout_s,
+                seed=settings.seed,
+                on_progress=progress(f"Questions to {slug} at {length}"),
+            )
+    return answers_table(answers)
+
+
+@dg.op
+def score_answers(
+    context: dg.OpExecutionContext,
+    haystacks: pa.Table,
+    answers: pa.Table,
+    settings: dg.ResourceParam[Settings],
+    models: dg.ResourceParam[Models],
+) -> dg.Output[pa.Table]:
+    """Score every question, answered or not."""
+    with as_failure():
+        length, slug = current_sweep(context)
+        results = score_table(
+            BIOGRAPHY_TASK,
+            _test(haystacks),
+            answers,
+            model=slug,
+            run_id=context.run_id,
+            haystacks_version=metadata.data_version(haystacks),
+            prices=models.registry.get(slug).prices,
+        )
+    close_journal(journal_folder(settings, length, slug), journal_epoch(context), context.run_id)
+    return metadata.materialized(results, metadata.of_results(results, BIOGRAPHY_TASK, settings.seed))
+
+
+@dg.graph_asset(group_name="evaluation", partitions_def=sweeps, kinds={"openai", "parquet"})
+def eval_results(haystacks: pa.Table) -> pa.Table:
+    """One row per question to one model at one context length: answer, outcome, scores, cost."""
+    return score_answers(haystacks, ask_model(haystacks))
+
+
+@dg.asset(
+    group_name="evaluation",
+    ins={"eval_results": dg.AssetIn(metadata={"allow_missing_partitions": True})},
+    automation_condition=when_any_partition_arrives,
+    kinds={"html"},
+)
+def leaderboard(
+    context: dg.AssetExecutionContext,
+    eval_results: dict[str, pa.Table],
+    settings: dg.ResourceParam[Settings],
+    tokenizer: dg.ResourceParam[Tokenizer],
+) -> dg.Output[pa.Table]:
+    """Mean score of every model at every length with its interval, and the HTML report."""
+    with as_failure():
+        current, outdated = of_current_haystacks(context.instance, eval_results)
+        if outdated:
+            context.log.warning("left out, their haystacks changed since: %s", outdated)
+        results = pa.concat_tables(current)
+        page = build_report(BIOGRAPHY_TASK, results, provenance(context, settings, tokenizer))
+        path = settings.root / "report.html"
+        write_atomic(path, page.encode())
+        table = pa.Table.from_pandas(length_table(results, settings.seed), preserve_index=False)
+    return metadata.materialized(
+        table,
+        {
+            "report": dg.MetadataValue.path(str(path)),
+            "left_out_as_outdated": ", ".join(outdated) or "none",
+            **metadata.of_results(results, BIOGRAPHY_TASK, settings.seed),
+        },
+    )
+
+
+def _test(haystacks: pa.Table) -> pa.Table:
+    return haystacks.filter(pc.field("split") == "test")
+
+
+def _questions(test: pa.Table) -> list[Question]:
+    return [Question(**row) for row in test.select(["example_id", "draw", "messages"]).to_pylist()]

@@ -1,0 +1,80 @@
+"""Data-quality checks: persons only, and nationality. What is expected is written in `quality`."""
+
+import tempfile
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+
+from needle_assets.defs import metadata
+from needle_assets.defs.failures import as_failure
+from needle_assets.labels.agreement import AGREES, with_agreement
+from needle_assets.labels.biography import UNKNOWN
+from needle_assets.labels.nationalities import NATIONALITIES
+from needle_assets.quality import suites
+from needle_assets.quality.runner import QualityReport, validate
+from needle_assets.quality.suites import Suite
+from needle_assets.settings import Settings
+from needle_assets.storage import write_atomic
+
+
+@dg.asset_check(asset="filtered_needles", blocking=True)
+def persons_only(
+    filtered_needles: pa.Table, settings: dg.ResourceParam[Settings]
+) -> dg.AssetCheckResult:
+    """Every needle is a person, with a text, a name of its own, a token count and a split."""
+    with as_failure():
+        return _result(filtered_needles, suites.persons_only(), settings)
+
+
+@dg.asset_check(
+    asset="needle_labels",
+    blocking=True,
+    additional_ins={"filtered_needles": dg.AssetIn("filtered_needles")},
+)
+def nationality(
+    needle_labels: pa.Table, filtered_needles: pa.Table, settings: dg.ResourceParam[Settings]
+) -> dg.AssetCheckResult:
+    """Nationalities are of the list, mostly known, and agree with the demonym in the text."""
+    with as_failure():
+        return _result(
+            with_agreement(needle_labels, filtered_needles),
+            suites.nationality(NATIONALITIES, UNKNOWN, AGREES),
+            settings,
+        )
+
+
+def _result(table: pa.Table, suite: Suite, settings: Settings) -> dg.AssetCheckResult:
+    # Great Expectations writes its pages to local folders only; the store may be elsewhere.
+    with tempfile.TemporaryDirectory() as folder:
+        report = validate(table.to_pandas(), suite, Path(folder))
+        docs = settings.root / "data_docs" / suite.name
+        for page in sorted(Path(folder).rglob("*")):
+            if page.is_file():
+                write_atomic(docs / page.relative_to(folder).as_posix(), page.read_bytes())
+    return dg.AssetCheckResult(
+        passed=report.success,
+        description=_summary(report),
+        metadata={
+            "expectations": metadata.records(
+                {
+                    "expectation": row.expectation,
+                    "column": row.column,
+                    "success": row.success,
+                    "observed": row.observed,
+                    "unexpected": row.unexpected_count,
+                    "examples": "; ".join(row.unexpected_examples[:3]),
+                }
+                for row in report.rows
+            ),
+            "data_docs": dg.MetadataValue.path(str(docs / "index.html")),
+        },
+    )
+
+
+def _summary(report: QualityReport) -> str:
+    failed = [row for row in report.rows if not row.success]
+    if not failed:
+        return f"all {len(report.rows)} expectations hold"
+    said = "; ".join(f"{row.expectation} of {row.column}: {row.observed}" for row in failed)
+    return f"{len(failed)} of {len(report.rows)} expectations fail: {said}"

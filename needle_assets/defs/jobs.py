@@ -1,0 +1,75 @@
+"""What people launch by name: the dataset, an evaluation, a new length, a new model."""
+
+import dagster as dg
+from pydantic import Field
+
+from needle_assets.defs.failures import as_failure
+from needle_assets.defs.partitions import add_context_lengths, add_model, sweeps
+from needle_assets.defs.resources import Models
+from needle_assets.evaluation.registry import ModelEntry
+
+build_dataset = dg.define_asset_job(
+    "build_dataset",
+    selection=dg.AssetSelection.assets(
+        "raw_wiki_bio", "anonymized_bios", "filtered_needles", "needle_labels"
+    ),
+    description="From the corpus to checked needles and labels.",
+)
+
+evaluate = dg.define_asset_job(
+    "evaluate",
+    selection=dg.AssetSelection.assets("eval_results"),
+    partitions_def=sweeps,
+    description="Ask one model about the haystacks of one context length.",
+)
+
+
+class ContextLengths(dg.Config):
+    """Which lengths to add."""
+
+    context_lengths: list[str] = Field(description="Tokens, in plain digits: 4096.")
+
+
+@dg.op
+def add_lengths(context: dg.OpExecutionContext, config: ContextLengths) -> None:
+    """Add partitions to the ``context_length`` dimension, all or none."""
+    with as_failure():
+        lengths = add_context_lengths(context.instance, config.context_lengths)
+    context.log.info("context lengths %s can be launched now", lengths)
+
+
+@dg.job
+def add_context_length() -> None:
+    """Add context lengths; then materialize their partitions of ``haystacks``."""
+    add_lengths()
+
+
+class Model(dg.Config):
+    """A model behind an OpenAI-compatible server."""
+
+    slug: str = Field(description="Its name here: lower-case letters, digits, '.', '-', '_'.")
+    base_url: str = Field(description="Address of the server, ending in /v1.")
+    model: str = Field(description="Its id at that server.")
+    context_window: int = Field(description="Tokens of prompt and answer together.")
+    api_key_env: str | None = Field(
+        default=None, description="Environment variable that holds the key; never the key itself."
+    )
+    json_schema: bool = Field(
+        default=True, description="Whether the server takes a JSON schema in response_format."
+    )
+
+
+@dg.op
+def add_registered_model(
+    context: dg.OpExecutionContext, config: Model, models: dg.ResourceParam[Models]
+) -> None:
+    """Write the registry entry and add the partition."""
+    with as_failure():
+        models.registry.add(ModelEntry(**config.model_dump()))
+        add_model(context.instance, config.slug)
+
+
+@dg.job
+def register_model() -> None:
+    """Register a model; then materialize its partitions of ``eval_results``."""
+    add_registered_model()

@@ -1,0 +1,150 @@
+"""Launching assets from outside the UI: the instance, what is up to date, and runs in process.
+
+What is launched, and how it is shown to a person, is the command line's affair.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
+
+from needle_assets.defs.partitions import add_context_lengths, add_model
+from needle_assets.defs.provenance import (
+    CODE_VERSION,
+    DATA_VERSION,
+    INPUT_VERSION,
+    latest,
+    version_tag,
+)
+from needle_assets.defs.versions import code_version
+from needle_assets.errors import NeedleError
+from needle_assets.settings import Settings
+
+
+class LaunchError(NeedleError):
+    """A run did not succeed, or there is no instance to run it in."""
+
+
+@contextmanager
+def instance_here(dagster_home: str) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance: of ``DAGSTER_HOME`` or, without one, of this folder's dagster.yaml.
+
+    Raises:
+        LaunchError: there is neither.
+    """
+    if dagster_home:
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+        return
+    if not Path("dagster.yaml").is_file():
+        raise LaunchError(
+            "there is no dagster.yaml in this folder; run from the project's folder or set "
+            "DAGSTER_HOME"
+        )
+    with dg.DagsterInstance.from_config(str(Path.cwd())) as instance:
+        yield instance
+
+
+def register(instance: dg.DagsterInstance, lengths: Sequence[str], models: Sequence[str]) -> None:
+    """Add partitions to both dimensions; those that are there stay.
+
+    Raises:
+        NeedleError: a key is not one; nothing is added to its dimension.
+    """
+    add_context_lengths(instance, lengths)
+    for slug in models:
+        add_model(instance, slug)
+
+
+def registered_lengths(instance: dg.DagsterInstance) -> list[str]:
+    """The keys of the ``context_length`` dimension, shortest first."""
+    return sorted(instance.get_dynamic_partitions("context_length"), key=lambda key: (len(key), key))
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What came of one asset partition."""
+
+    asset: str
+    partition: str | None
+    reused: bool
+    """Whether it was up to date, so that nothing ran."""
+    seconds: float
+
+
+class Launcher:
+    """Brings assets up to date, one partition at a time, in this process."""
+
+    def __init__(
+        self, definitions: dg.Definitions, instance: dg.DagsterInstance, settings: Settings
+    ) -> None:
+        self._definitions = definitions
+        self.instance = instance
+        self._settings = settings
+
+    def bring_up_to_date(self, asset: str, partition: str | None = None) -> Launched:
+        """Materialize the asset unless nothing that it is made from has changed.
+
+        Raises:
+            LaunchError: the run failed; the message is the failed step's own.
+        """
+        started = time.monotonic()
+        reused = self._is_current(asset, partition)
+        if not reused:
+            self._materialize(asset, partition)
+        return Launched(asset, partition, reused, time.monotonic() - started)
+
+    def _materialize(self, asset: str, partition: str | None) -> None:
+        job = self._definitions.resolve_implicit_global_asset_job_def()
+        try:
+            job.execute_in_process(
+                instance=self.instance,
+                asset_selection=[dg.AssetKey(asset)],
+                partition_key=partition,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+        except dg.Failure as failure:
+            raise LaunchError(failure.description or str(failure)) from failure
+        except DagsterAssetCheckFailedError as error:
+            raise LaunchError(
+                f"{error} Look at the check's page in the UI (make ui), or at the data docs under "
+                f"{self._settings.root / 'data_docs'}"
+            ) from error
+
+    def _is_current(self, asset: str, partition: str | None) -> bool:
+        made = latest(self.instance, asset, partition)
+        if made is None or not self._is_stored(asset, partition):
+            return False
+        if version_tag(made, CODE_VERSION) != code_version(asset, self._settings):
+            return False
+        parents = self._definitions.resolve_asset_graph().get(dg.AssetKey(asset)).parent_keys
+        return all(self._saw_latest(made, key.to_user_string(), partition) for key in parents)
+
+    def _saw_latest(
+        self, made: dg.AssetMaterialization, parent: str, partition: str | None
+    ) -> bool:
+        """Whether the materialization was made from the parent's latest version."""
+        seen = version_tag(made, f"{INPUT_VERSION}{parent}")
+        graph = self._definitions.resolve_asset_graph()
+        if graph.get(dg.AssetKey(parent)).partitions_def is None:
+            version = version_tag(latest(self.instance, parent), DATA_VERSION)
+            return version is not None and version == seen
+        if partition is None:
+            # An asset over all partitions of another: cheap, and made anew each time.
+            return False
+        # A sweep's key begins with its context length, which is its haystack's key.
+        of_parent = partition.split("|")[0]
+        version = version_tag(latest(self.instance, parent, of_parent), DATA_VERSION)
+        # Dagster keeps of a partitioned input the hash of its partitions' versions.
+        return version is not None and hashlib.sha256(version.encode()).hexdigest() == seen
+
+    def _is_stored(self, asset: str, partition: str | None) -> bool:
+        stem = self._settings.root / "assets" / asset
+        if partition is not None:
+            stem = stem.joinpath(*partition.split("|"))
+        return any((stem.parent / f"{stem.name}{suffix}").exists() for suffix in (".parquet", ".json"))

@@ -1,0 +1,144 @@
+"""What an asset shows in the UI: plots, previews, counts. No decision depends on any of it."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from needle_assets.evaluation import statistics
+from needle_assets.labels.task import Task
+from needle_assets.storage import content_hash
+
+_EXCERPT = 1500
+"""Characters of a prompt's head and tail."""
+
+_PREVIEW_ROWS = 5
+_PREVIEW_CHARACTERS = 300
+"""Metadata lives in the event log: a preview shows, it does not store."""
+
+
+def materialized(table: pa.Table, metadata: Mapping[str, Any]) -> dg.Output[pa.Table]:
+    """The table as an asset's output: versioned by its content, with row count and preview."""
+    return dg.Output(
+        table,
+        data_version=dg.DataVersion(data_version(table)),
+        metadata={
+            "dagster/row_count": table.num_rows,
+            **metadata,
+            "preview": preview(table),
+        },
+    )
+
+
+def data_version(table: pa.Table) -> str:
+    """Sixteen hex digits over the table's content."""
+    return content_hash(table)[:16]
+
+
+def preview(table: pa.Table) -> dg.TableMetadataValue:
+    """The first rows, long texts shortened."""
+    return records(
+        {name: _shorten(value) for name, value in row.items()}
+        for row in table.slice(0, _PREVIEW_ROWS).to_pylist()
+    )
+
+
+def records(rows: Iterable[Mapping[str, str | int | float | bool | None]]) -> dg.TableMetadataValue:
+    """Rows with equal keys as a table; an empty one says so."""
+    listed = [dg.TableRecord(dict(row)) for row in rows]
+    if not listed:
+        listed = [dg.TableRecord({"": "no rows"})]
+    return dg.MetadataValue.table(listed)
+
+
+def counts(title: str, values: Mapping[str, int]) -> dg.TableMetadataValue:
+    """A name and a count per line."""
+    return records({title: name, "rows": int(count)} for name, count in values.items())
+
+
+def value_counts(column: pa.ChunkedArray, most: int = 20) -> dg.TableMetadataValue:
+    """The most frequent values of a column."""
+    counted = sorted(
+        column.value_counts().to_pylist(), key=lambda item: (-item["counts"], str(item["values"]))
+    )
+    return records({"value": item["values"], "rows": item["counts"]} for item in counted[:most])
+
+
+def image(svg: str, alt: str) -> dg.MarkdownMetadataValue:
+    """A plot, as Dagster's UI renders it."""
+    encoded = base64.b64encode(svg.encode()).decode()
+    return dg.MetadataValue.md(f"![{alt}](data:image/svg+xml;base64,{encoded})")
+
+
+def token_histogram(tokens: npt.NDArray[np.int64], title: str) -> dg.MarkdownMetadataValue:
+    """How many tokens the rows have, as a plot."""
+    from needle_assets.evaluation import plots
+
+    return image(plots.to_svg(plots.histogram(tokens, title, "reference tokens")), title)
+
+
+def depth_plot(questions: pa.Table) -> dg.MarkdownMetadataValue:
+    """Where the needles stand against where the design wanted them, as a plot."""
+    from needle_assets.evaluation import plots
+
+    chart = plots.depth_chart(questions.select(["depth", "realised_depth"]).to_pandas())
+    return image(plots.to_svg(chart), "Needle depths")
+
+
+def prompt(questions: pa.Table) -> dg.MarkdownMetadataValue:
+    """The first question's prompt, its middle left out, with its label."""
+    row = questions.slice(0, 1).to_pylist()[0]
+    system, user = (message["content"] for message in row["messages"])
+    if len(user) > 2 * _EXCERPT:
+        user = f"{user[:_EXCERPT]}\n[…]\n{user[-_EXCERPT:]}"
+    blocks = (("system", system), ("user", user), ("label", row["label"]))
+    return dg.MetadataValue.md(
+        "\n".join(f"**{title}**\n\n{_code_block(text)}" for title, text in blocks)
+    )
+
+
+def of_results(results: pa.Table, task: Task, seed: int) -> dict[str, Any]:
+    """What the rows of ``eval_results`` amount to: means, pictures, tokens, cost."""
+    from needle_assets.evaluation import plots
+    from needle_assets.evaluation.scoring import constant_floor
+
+    floor = constant_floor(task, results["label"].to_pylist()).score
+    lengths = statistics.length_table(results, seed)
+    usage = statistics.usage_table(results)
+    known = usage[["prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd"]].sum(
+        min_count=1
+    )
+    return {
+        "mean_score": float(pc.mean(results["score"]).as_py()),
+        "mean_post_score": float(pc.mean(results["post_score"]).as_py()),
+        "best_constant_answer": floor,
+        "means": frame(lengths),
+        "heatmap": image(plots.to_svg(plots.heatmap(statistics.cell_table(results))), "Heatmap"),
+        "curve": image(plots.to_svg(plots.curve(lengths, floor)), "Curve"),
+        "outcomes": frame(statistics.outcome_table(results)),
+        "fields": frame(statistics.field_table(results, task.leaf_names)),
+        **{name: float(value) for name, value in known.items() if not pd.isna(value)},
+    }
+
+
+def frame(table: pd.DataFrame) -> dg.TableMetadataValue:
+    """A small table as it is; what is not known is empty."""
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return records({str(name): _shorten(value) for name, value in row.items()} for row in rows)
+
+
+def _code_block(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _shorten(value: Any) -> str | int | float | bool | None:
+    if value is None or isinstance(value, int | float | bool):
+        return value
+    text = str(value)
+    return text if len(text) <= _PREVIEW_CHARACTERS else f"{text[:_PREVIEW_CHARACTERS]}…"

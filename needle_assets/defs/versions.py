@@ -1,0 +1,45 @@
+"""Code versions: an asset is stale when its rules or the settings that it reads have changed.
+
+Bump a number here when a change of code changes an asset's rows.
+"""
+
+import dagster as dg
+
+from needle_assets.settings import Settings
+
+_RULES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "raw_wiki_bio": (1, ("corpus", "corpus_stamp", "sample_rows", "seed")),
+    "anonymized_bios": (1, ("seed", "tokenizer")),
+    "filtered_needles": (1, ()),
+    "needle_labels": (1, ("labeler", "endpoint_url", "labeler_model")),
+    "haystacks": (
+        1,
+        (
+            "answer_tokens", "depths", "draws", "seed", "tokenizer", "train_examples",
+            "validation_examples",
+        ),
+    ),
+    "finetune_upload": (1, ("endpoint_url", "tokenizer")),
+    "eval_results": (1, ("answer_tokens",)),
+    "leaderboard": (1, ("seed",)),
+}  # fmt: skip
+
+
+def code_version(asset: str, settings: Settings) -> str:
+    """Number of the rules and fingerprint of the settings that the asset reads."""
+    number, names = _RULES[asset]
+    return f"{number}-{settings.fingerprint(*names)}"
+
+
+def versioned(assets: list[dg.AssetsDefinition], settings: Settings) -> list[dg.AssetsDefinition]:
+    """The same assets with their code versions."""
+    return [
+        asset
+        for asset in dg.map_asset_specs(
+            lambda spec: spec.replace_attributes(
+                code_version=code_version(spec.key.to_user_string(), settings)
+            ),
+            assets,
+        )
+        if isinstance(asset, dg.AssetsDefinition)
+    ]

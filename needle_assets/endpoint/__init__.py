@@ -1,0 +1,1 @@
+"""The self-hosted OpenAI-compatible server. It imports nothing from the rest of the package."""

@@ -1,0 +1,1 @@
+"""Serving models: engines behind an OpenAI-compatible address. No files or jobs here."""

@@ -1,0 +1,98 @@
+"""The process that holds llama.cpp's HTTP server; `llamacpp` starts it and watches over it.
+
+It reads its options as one JSON line from stdin, answers with one JSON line on stdout, and serves
+until stdin ends. Nothing here may import more than the server needs.
+"""
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerOptions:
+    """What the server is started with. They go through a pipe: a command line shows keys."""
+
+    model_path: str
+    model_id: str
+    context_window: int
+    """Tokens of prompt and answer together, for each of the parallel requests."""
+    parallel: int
+    threads: int | None
+    """None: as many as there are physical cores."""
+    api_key: str | None
+
+
+def _parameters(options: ServerOptions) -> Any:
+    from xllamacpp import CommonParams
+
+    parameters = CommonParams()
+    parameters.model.path = options.model_path
+    parameters.model_alias = {options.model_id}
+    # Port 0: the system gives a free one, which no other process can take in between.
+    parameters.port = 0
+    parameters.api_keys = [options.api_key] if options.api_key else []
+    parameters.ui = False
+    # llama.cpp divides the context among the slots.
+    parameters.n_ctx = options.context_window * options.parallel
+    parameters.n_parallel = options.parallel
+    # It may shrink the context to what memory holds; better to fail than to serve less.
+    parameters.fit_params = False
+    # A prompt that is too long must be an error, not be cut in silence.
+    parameters.ctx_shift = False
+    parameters.cache_prompt = True
+    # Slots keep their prefix. A second store of prompts that left their slot would grow by the
+    # KV cache of each haystack (188 MB at 8,192 tokens) and none of them comes back.
+    parameters.cache_ram_mib = 0
+    parameters.cache_idle_slots = False
+    parameters.sampling.seed = 0
+    if options.threads:
+        parameters.cpuparams.n_threads = options.threads
+        parameters.cpuparams_batch.n_threads = options.threads
+    return parameters
+
+
+def _end_with_stdin() -> None:
+    sys.stdin.buffer.read()
+    # At once, in the middle of a prompt too: nobody is left to read the answer.
+    os._exit(0)
+
+
+def main() -> None:
+    """Serve until whoever started this process closes its stdin, or is gone."""
+    parent = os.getppid()
+    # Ctrl-C reaches the whole process group; when to end is the parent's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # llama.cpp may print; stdout is for the one line that the parent waits for.
+    report = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    # Computing threads wait for each other by spinning, so long that they starve one another when
+    # the machine has other work. Measured on 2 cores, tokens decoded per second: 100 on the idle
+    # machine and 2 beside two busy processes by libgomp's own count, 98 and 13 by this one.
+    os.putenv("GOMP_SPINCOUNT", "1000")
+
+    options = ServerOptions(**json.loads(sys.stdin.buffer.readline()))
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    try:
+        from xllamacpp import Server
+
+        server = Server(_parameters(options))
+    except (ImportError, RuntimeError) as error:
+        print(json.dumps({"error": str(error)}), file=report, flush=True)
+        # xllamacpp's threads may still run; what they hold is worth nothing.
+        os._exit(1)
+    print(json.dumps({"address": server.listening_address}), file=report, flush=True)
+    report.close()
+    # A process that the parent forked may hold our stdin open after the parent was killed.
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Asking models, scoring their answers, and saying what the scores mean."""

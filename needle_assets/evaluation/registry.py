@@ -1,0 +1,238 @@
+"""Which models there are: from a slug to an address, a model id, a window and prices.
+
+Keys are not kept here, only the name of the environment variable that holds one. Asking is
+`client`; the Dagster partition of a model is made under `defs`.
+"""
+
+import datetime
+import json
+import re
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from upath import UPath
+
+from needle_assets.evaluation.errors import EvaluationError
+from needle_assets.storage import exclusive, write_json
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+
+class Prices(BaseModel):
+    """US dollars per million tokens, as published on a day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    cached_input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+    as_of: datetime.date
+
+
+class ModelEntry(BaseModel):
+    """One model that can be asked.
+
+    Raises:
+        EvaluationError: a value cannot be used; nothing that might be a key is repeated.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slug: str
+    """The model's name here, and its partition key."""
+    base_url: str | None
+    """Address of an OpenAI-compatible server, ending in /v1. None: the embedded server."""
+    model: str
+    """The model's id at that server."""
+    context_window: int
+    """Tokens of prompt and answer together."""
+    json_schema: bool = True
+    """Whether the server takes a JSON schema in ``response_format``."""
+    api_key_env: str | None = None
+    """Environment variable that holds the key. None: the server asks for none."""
+    prices: Prices | None = None
+    """None: unknown, which is not the same as free."""
+    concurrency: int | None = None
+    """Requests in flight at most. None: the setting's."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        validate_slug(self.slug)
+        if not self.model.strip():
+            raise EvaluationError(f"the model {self.slug!r} needs the id it has at its server")
+        if self.context_window < 1:
+            raise EvaluationError(
+                f"the model {self.slug!r} has a context window of {self.context_window}; "
+                "at least 1 token was expected"
+            )
+        if self.concurrency is not None and self.concurrency < 1:
+            raise EvaluationError(
+                f"the model {self.slug!r} has a concurrency of {self.concurrency}; "
+                "at least 1 was expected"
+            )
+        if self.base_url is not None:
+            _check_base_url(self.slug, self.base_url)
+        if self.api_key_env is not None and not _ENVIRONMENT_NAME.fullmatch(self.api_key_env):
+            raise EvaluationError(
+                f"the model {self.slug!r} needs the name of an environment variable for its key "
+                "(upper-case letters, digits, '_'), such as OPENAI_API_KEY; never the key itself"
+            )
+        return self
+
+
+def validate_slug(slug: str) -> str:
+    """The slug itself, if it can be a partition key and a file name.
+
+    Raises:
+        EvaluationError: it cannot.
+    """
+    if not _SLUG.fullmatch(slug):
+        raise EvaluationError(
+            f"{slug!r} cannot name a model: 1 to 64 lower-case letters, digits, '.', '-' or '_' "
+            "were expected, the first a letter or digit"
+        )
+    return slug
+
+
+def check_window(entry: ModelEntry, context_length: int) -> None:
+    """Make sure that a prompt and its answer fit before any is sent.
+
+    Raises:
+        EvaluationError: ``context_length`` tokens are more than the model takes.
+    """
+    if context_length > entry.context_window:
+        raise EvaluationError(
+            f"the model {entry.slug!r} has a context window of {entry.context_window} tokens, the "
+            f"context length {context_length} needs more; evaluate it at shorter lengths, or "
+            "register the model with its real window by `needle models add`"
+        )
+
+
+def _check_base_url(slug: str, base_url: str) -> None:
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+        parts = None
+    # An address may carry a password or a key: it is not repeated where it was refused.
+    if not usable or parts is None:
+        raise EvaluationError(
+            f"the model {slug!r} needs a base_url such as https://host/v1, with http or https"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise EvaluationError(
+            f"the base_url of the model {slug!r} has more than host and path; keys belong into an "
+            "environment variable, which api_key_env names"
+        )
+
+
+BUILT_IN = (
+    ModelEntry(
+        slug="smollm2-135m-instruct",
+        base_url=None,
+        model="SmolLM2-135M-Instruct",
+        # What the model was trained with; llama.cpp's server gives it no more.
+        context_window=8192,
+        # It runs on the user's own machine: known to cost nothing, so no cost stays unknown.
+        prices=Prices(input=0, cached_input=0, output=0, as_of=datetime.date(2026, 11, 22)),
+        # The embedded server has one slot, whose cache holds one draw's prefix at a time.
+        concurrency=1,
+    ),
+)
+"""Models that need no registration: the embedded one, which the ``local`` extra brings."""
+
+
+class ModelRegistry:
+    """The registered models, one JSON document; the built-in ones are always among them."""
+
+    def __init__(self, path: UPath) -> None:
+        """Use the document at ``path``, which need not exist yet."""
+        self.path = path
+
+    def get(self, slug: str) -> ModelEntry:
+        """The entry of a slug.
+
+        Raises:
+            EvaluationError: there is none, or the document cannot be read.
+        """
+        entries = self._entries()
+        if slug not in entries:
+            raise EvaluationError(
+                f"no model {slug!r} is registered; there are {', '.join(sorted(entries))}. "
+                "Add it by `needle models add SLUG --base-url URL --model ID --context-window N`"
+            )
+        return entries[slug]
+
+    def add(self, entry: ModelEntry, *, replace: bool = False) -> None:
+        """Register a model. Adding the same entry again changes nothing.
+
+        Raises:
+            EvaluationError: the slug stands for another entry (and ``replace`` is not set, or it
+                is a built-in one), or the entry has no address.
+            StorageError: the document cannot be written, or another process is writing it.
+        """
+        with exclusive(self.path, "the model registry"):
+            entries = self._entries()
+            known = entries.get(entry.slug)
+            if known == entry:
+                return
+            if any(entry.slug == built_in.slug for built_in in BUILT_IN):
+                raise EvaluationError(
+                    f"the model {entry.slug!r} is built in and cannot be changed; "
+                    "register yours under another slug"
+                )
+            if entry.base_url is None:
+                raise EvaluationError(
+                    f"the model {entry.slug!r} needs a base_url; only the built-in one is embedded"
+                )
+            if known is not None and not replace:
+                raise EvaluationError(
+                    f"the model {entry.slug!r} is registered already, as {known.model!r} at "
+                    f"{known.base_url}: its results belong to that one. Register the changed one "
+                    "under another slug, or replace the entry"
+                )
+            entries[entry.slug] = entry
+            self._write(entries)
+
+    def list(self) -> tuple[ModelEntry, ...]:
+        """All entries, by slug.
+
+        Raises:
+            EvaluationError: the document cannot be read.
+        """
+        entries = self._entries()
+        return tuple(entries[slug] for slug in sorted(entries))
+
+    def _entries(self) -> dict[str, ModelEntry]:
+        entries = {entry.slug: entry for entry in BUILT_IN}
+        try:
+            document = _Document.model_validate(json.loads(self.path.read_bytes()))
+        except FileNotFoundError:
+            return entries
+        except (ValueError, EvaluationError) as error:
+            reason = (
+                error.errors(include_url=False, include_input=False)[0]["msg"]
+                if isinstance(error, ValidationError)
+                else error
+            )
+            raise EvaluationError(
+                f"{self.path} is not a model registry ({reason}); mend or remove it, then add the "
+                "models again by `needle models add`"
+            ) from None
+        return {entry.slug: entry for entry in document.models} | entries
+
+    def _write(self, entries: dict[str, ModelEntry]) -> None:
+        built_in = {entry.slug for entry in BUILT_IN}
+        document = _Document(
+            models=[entry for slug, entry in sorted(entries.items()) if slug not in built_in]
+        )
+        write_json(self.path, document.model_dump(mode="json"))
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    models: list[ModelEntry]

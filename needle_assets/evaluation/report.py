@@ -1,0 +1,271 @@
+"""The report: one HTML page that opens anywhere, without a network, down to every question.
+
+Numbers come from `statistics`, pictures from `plots`; here they are only arranged. Answers are
+untrusted text: the template escapes everything, and the page forbids scripts but its own.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from needle_assets.evaluation import plots
+from needle_assets.evaluation.scoring import Outcome, constant_floor
+from needle_assets.evaluation.statistics import (
+    MIN_DRAWS,
+    cell_table,
+    field_table,
+    length_table,
+    outcome_table,
+    usage_table,
+)
+from needle_assets.labels.task import Leaf, Task
+
+if TYPE_CHECKING:
+    from needle_assets.evaluation.plots import AnyChart
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+_LEAF_CHARACTERS = 60
+_TEXT_CHARACTERS = 600
+"""A model may answer a megabyte; all of it stays in `eval_results`."""
+
+_NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the report was made from."""
+
+    generated_at: datetime
+    seed: int
+    corpus: str
+    tokenizer: str
+    labeler: str
+    code_version: str
+    data_versions: Mapping[str, str] = field(default_factory=dict)
+    """By asset key, with its partition where it has one."""
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """One leaf of one question, as shown."""
+
+    right: bool
+    label: str
+    answer: str
+    """Empty where the answer does not count."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One row of `eval_results`, as shown."""
+
+    row: Mapping[str, Any]
+    verdicts: tuple[_Verdict, ...]
+    text: str
+    """The answer as it came, where it does not count; else empty."""
+
+
+def build_report(task: Task, results: pa.Table, provenance: Provenance) -> str:
+    """The whole page as HTML.
+
+    Args:
+        task: the task that was asked.
+        results: ``eval_results`` of all lengths and models, see `scoring.score_table`; without
+            rows the page says so.
+        provenance: printed as the page's origin; its seed also drives the intervals.
+
+    Raises:
+        LabelError: a label in ``results`` is not one of the task.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "share": _share,
+        "dollars": _dollars,
+        "moment": _moment,
+        "csp_hash": _csp_hash,
+    }
+    content: dict[str, Any] = {"task": task, "provenance": provenance, "total": None}
+    if results.num_rows:
+        content |= _content(task, results, provenance.seed)
+    return environment.get_template("report.html.j2").render(content)
+
+
+def _content(task: Task, results: pa.Table, seed: int) -> dict[str, Any]:
+    asked = results.select(["example_id", "label"]).to_pandas().drop_duplicates()
+    floor = constant_floor(task, asked["label"])
+    lengths = length_table(results, seed)
+    usage = usage_table(results)
+    outcomes = outcome_table(results)
+    return {
+        "total": _total(results, usage),
+        "models": _models(lengths),
+        "floor": floor,
+        "floor_leaves": tuple(
+            _shown(value) for value in task.leaves(task.parse(floor.answer)).values()
+        ),
+        "curve": _image(plots.curve(lengths, floor.score)),
+        "heatmap": _image(plots.heatmap(cell_table(results))),
+        "lengths": _records(lengths),
+        "min_draws": MIN_DRAWS,
+        "leaf_groups": _leaf_groups(task),
+        "fields": _records(field_table(results, task.leaf_names)),
+        "outcomes": [str(outcome) for outcome in Outcome if (outcomes["outcome"] == outcome).any()],
+        "outcome_rows": _outcome_rows(outcomes),
+        "usage": _records(usage),
+        "evaluations": _evaluations(results),
+        "questions": [_question(task, row) for row in results.to_pylist()],
+        "filters": {
+            name: pc.unique(results[column]).sort().to_pylist()
+            for name, column in (
+                ("model", "model"),
+                ("length", "context_length"),
+                ("depth", "depth"),
+                ("outcome", "outcome"),
+            )
+        },
+    }
+
+
+def _total(results: pa.Table, usage: pd.DataFrame) -> dict[str, Any]:
+    """Sums over all models and lengths."""
+    sums = usage[["prompt_tokens", "cached_tokens", "cost_usd"]].sum(min_count=1)
+    return {
+        "questions": results.num_rows,
+        "prompts": pc.count_distinct(results["example_id"]).as_py(),
+        "valid": pc.mean(pc.equal(results["outcome"], str(Outcome.VALID))).as_py(),
+        "prompt_tokens": sums["prompt_tokens"],
+        "cached_share": sums["cached_tokens"] / sums["prompt_tokens"],
+        "cost_usd": sums["cost_usd"],
+        "priced": int(usage["priced"].sum()),
+    }
+
+
+def _models(lengths: pd.DataFrame) -> list[dict[str, Any]]:
+    """Each model's mean over all its questions and at its shortest and longest length."""
+    return [
+        {
+            "model": model,
+            "mean": float((rows["mean"] * rows["n"]).sum() / rows["n"].sum()),
+            "shortest": rows.iloc[0].to_dict(),
+            "longest": rows.iloc[-1].to_dict(),
+        }
+        for model, rows in lengths.groupby("model", sort=False)
+    ]
+
+
+def _outcome_rows(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
+    wide = outcomes.pivot_table(
+        index=["model", "context_length"], columns="outcome", values="n", fill_value=0
+    )
+    wide.insert(0, "n", wide.sum(axis="columns"))
+    return _records(wide.reset_index())
+
+
+def _evaluations(results: pa.Table) -> list[dict[str, Any]]:
+    """The partitions behind the page: who answered, in which run, when."""
+    frame = results.select(
+        ["context_length", "model", "run_id", "fingerprint", "evaluated_at"]
+    ).to_pandas()
+    return _records(
+        frame.groupby(["model", "context_length", "run_id"])
+        .agg(
+            first=("evaluated_at", "min"),
+            last=("evaluated_at", "max"),
+            fingerprints=("fingerprint", lambda column: ", ".join(sorted(set(column.dropna())))),
+        )
+        .reset_index()
+    )
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _leaf_groups(task: Task) -> list[tuple[str, tuple[str, ...]]]:
+    """Columns of the leaves: a title and the titles below it; none for a leaf of the top level."""
+    groups: list[tuple[str, tuple[str, ...]]] = []
+    for parents, paths in groupby(task.leaf_paths, key=lambda path: path[:-1]):
+        parts = tuple(path[-1].replace("_", " ") for path in paths)
+        if parents:
+            groups.append((" ".join(parents).replace("_", " "), parts))
+        else:
+            groups.extend((part, ()) for part in parts)
+    return groups
+
+
+def _question(task: Task, row: Mapping[str, Any]) -> _Question:
+    gold = task.leaves(task.parse(row["label"]))
+    counts = row["outcome"] == Outcome.VALID
+    answered = task.leaves(task.parse(row["answer"])) if counts else {}
+    return _Question(
+        row=row,
+        verdicts=tuple(
+            _Verdict(
+                right=row[f"{name}_right"],
+                label=_shown(gold[name]),
+                answer=_shown(answered[name]) if counts else "",
+            )
+            for name in task.leaf_names
+        ),
+        text="" if counts else _clipped(row["answer"] or "", _TEXT_CHARACTERS),
+    )
+
+
+def _shown(value: Leaf) -> str:
+    """A leaf as JSON writes it, but a string without its quotes."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _clipped(str(value), _LEAF_CHARACTERS)
+
+
+def _clipped(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text):,} characters)"
+
+
+def _image(chart: "AnyChart") -> str:
+    """The chart as a data address: an image can run no script, and its ids clash with none."""
+    return "data:image/svg+xml;base64," + base64.b64encode(plots.to_svg(chart).encode()).decode()
+
+
+def _number(value: float | None, decimals: int = 0) -> str:
+    return _NOTHING if pd.isna(value) else f"{value:,.{decimals}f}"
+
+
+def _share(value: float | None) -> str:
+    return _NOTHING if pd.isna(value) else f"{100 * value:.0f} %"
+
+
+def _dollars(value: float | None) -> str:
+    if value is None or pd.isna(value):
+        return _NOTHING
+    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.2g}"
+
+
+def _moment(value: datetime | None) -> str:
+    return _NOTHING if pd.isna(value) else f"{value:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _csp_hash(text: str) -> str:
+    """Source expression that lets one inline element through a content security policy."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,1 @@
+"""Great Expectations suites over the project's tables, and the runner that reports on them."""

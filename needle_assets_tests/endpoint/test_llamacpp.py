@@ -1,0 +1,217 @@
+"""The embedded server: it answers within its window, and never outlives whoever started it."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from needle_assets.endpoint.errors import EndpointError
+from needle_assets.endpoint.serving.llamacpp import ServedModel, serve_llamacpp
+from needle_assets.settings import bundled_model
+
+WINDOW = 512
+KEY = "a-key-for-tests"
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    path = bundled_model()
+    if path is None:
+        pytest.skip("the bundled model is not installed: it comes with the `local` extra")
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(model: Path) -> Iterator[ServedModel]:
+    with serve_llamacpp(
+        model, model_id="small", context_window=WINDOW, parallel=2, api_key=KEY
+    ) as served:
+        yield served
+
+
+def post(server: ServedModel, body: dict[str, Any], key: str = KEY) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{server.base_url}/chat/completions",
+        data=json.dumps({"model": server.model_id, "temperature": 0, **body}).encode(),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {key}"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return dict(json.load(response))
+
+
+def ask(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+@pytest.mark.model
+def test_answers_in_the_schema_and_reuses_the_prefix(server: ServedModel) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"year": {"type": "integer"}},
+        "required": ["year"],
+        "additionalProperties": False,
+    }
+    facts = "ada brackwater was born in 1911 . bruno dunmere was born in 1932 . " * 4
+    body = {
+        "max_completion_tokens": 40,
+        "response_format": {"type": "json_schema", "json_schema": {"name": "y", "schema": schema}},
+    }
+
+    first = post(server, {**body, "messages": ask(f"{facts}\nWhen was ada born?")})
+    second = post(server, {**body, "messages": ask(f"{facts}\nWhen was bruno born?")})
+
+    for answer in (first, second):
+        content = json.loads(answer["choices"][0]["message"]["content"])
+        assert content.keys() == {"year"}
+        assert isinstance(content["year"], int)
+        assert answer["model"] == "small"
+    prompt_tokens = second["usage"]["prompt_tokens"]
+    cached_tokens = second["usage"]["prompt_tokens_details"]["cached_tokens"]
+    assert prompt_tokens - 20 < cached_tokens < prompt_tokens
+
+
+@pytest.mark.model
+def test_a_prompt_longer_than_the_window_is_an_error(server: ServedModel) -> None:
+    with pytest.raises(urllib.error.HTTPError) as error:
+        post(server, {"messages": ask("word " * (WINDOW + 1)), "max_tokens": 1})
+
+    assert error.value.code == 400
+    assert f"exceeds the available context size ({WINDOW} tokens)" in error.value.read().decode()
+
+
+@pytest.mark.model
+def test_the_wrong_key_is_refused(server: ServedModel) -> None:
+    with pytest.raises(urllib.error.HTTPError) as error:
+        post(server, {"messages": ask("hi"), "max_tokens": 1}, key="another")
+
+    assert error.value.code == 401
+
+
+@pytest.mark.model
+def test_the_key_is_not_in_the_process_list(server: ServedModel) -> None:
+    listed = subprocess.run(
+        ["ps", "-o", "args=", "-p", str(server.pid)], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert "llamacpp_server" in listed
+    assert KEY not in listed
+
+
+@pytest.mark.model
+def test_the_process_ends_with_the_block_also_after_an_exception(model: Path) -> None:
+    seen: list[int] = []
+
+    def fail_while_it_runs() -> None:
+        with serve_llamacpp(model, model_id="small", context_window=WINDOW) as served:
+            os.kill(served.pid, 0)
+            seen.append(served.pid)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_while_it_runs()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(seen[0], 0)
+
+
+@pytest.mark.model
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits on processes of others: Linux")
+@pytest.mark.parametrize("forks", [False, True], ids=["alone", "its fork holds the pipe open"])
+def test_the_process_ends_when_its_parent_is_killed(model: Path, forks: bool) -> None:
+    script = f"""
+        import os, signal
+        from pathlib import Path
+        from needle_assets.endpoint.serving.llamacpp import serve_llamacpp
+
+        with serve_llamacpp(Path({str(model)!r}), model_id="m", context_window=256) as served:
+            fork = os.fork() if {forks} else None
+            if fork != 0:
+                print(served.pid, fork or "", flush=True)
+            signal.pause()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        pid, *fork = map(int, parent.stdout.readline().split())
+        watched = os.pidfd_open(pid)
+        try:
+            parent.kill()
+            ended, _, _ = select.select([watched], [], [], 15)
+        finally:
+            os.close(watched)
+            for left in fork:
+                os.kill(left, signal.SIGKILL)
+
+    assert ended, f"the server (process {pid}) outlived its parent"
+
+
+@pytest.mark.model
+def test_a_window_that_the_model_does_not_have_is_refused(model: Path) -> None:
+    with (
+        pytest.raises(EndpointError, match=r"gives 8192 tokens of context, 9000 were asked for"),
+        serve_llamacpp(model, model_id="small", context_window=9000),
+    ):
+        pass
+
+
+def test_a_missing_model_file_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(EndpointError, match=r"absent\.gguf does not exist"),
+        serve_llamacpp(tmp_path / "absent.gguf", model_id="small", context_window=WINDOW),
+    ):
+        pass
+
+
+def test_without_xllamacpp_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+
+    with (
+        pytest.raises(EndpointError, match="install the `local` extra"),
+        serve_llamacpp(tmp_path / "model.gguf", model_id="small", context_window=WINDOW),
+    ):
+        pass
+
+
+def test_a_file_that_is_no_model_is_an_error_with_the_log(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    (tmp_path / "model.gguf").write_text("no model")
+    log = tmp_path / "logs" / "server.log"
+
+    with (
+        pytest.raises(EndpointError) as error,
+        serve_llamacpp(
+            tmp_path / "model.gguf", model_id="small", context_window=WINDOW, log_path=log
+        ),
+    ):
+        pass
+
+    assert "could not serve" in str(error.value)
+    assert "failed to load model" in str(error.value)
+    assert "failed to load model" in log.read_text()
+
+
+def test_a_server_that_is_not_ready_in_time_is_ended(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    (tmp_path / "model.gguf").write_text("no model")
+
+    with (
+        pytest.raises(EndpointError, match="it was not ready after 0.001 s"),
+        serve_llamacpp(
+            tmp_path / "model.gguf", model_id="s", context_window=256, startup_timeout_s=0.001
+        ),
+    ):
+        pass

@@ -1,0 +1,218 @@
+"""Pictures, read back from their specification and their SVG."""
+
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from needle_assets.evaluation.errors import EvaluationError
+from needle_assets.evaluation.plots import curve, depth_chart, heatmap, histogram, to_png, to_svg
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+EVENT_LOG_BYTES = 60_000
+
+
+def cells(models: list[str], lengths: list[int], depths: list[float]) -> pd.DataFrame:
+    rows = [(m, length, depth) for m in models for length in lengths for depth in depths]
+    table = pd.DataFrame(rows, columns=["model", "context_length", "depth"])
+    return table.assign(n=5, mean=np.linspace(0, 1, len(rows)))
+
+
+def means(models: list[str], lengths: list[int], interval: bool = True) -> pd.DataFrame:
+    rows = [(m, length, 0.5 + at / 10) for at, m in enumerate(models) for length in lengths]
+    table = pd.DataFrame(rows, columns=["model", "context_length", "mean"])
+    spread = 0.1 if interval else np.nan
+    return table.assign(low=table["mean"] - spread, high=table["mean"] + spread)
+
+
+def texts(svg: str) -> list[str]:
+    return [
+        "".join(node.itertext())
+        for node in ElementTree.fromstring(svg).iter()
+        if node.tag.endswith("}text")
+    ]
+
+
+def cell_fills(svg: str) -> list[str]:
+    return re.findall(r'fill="(rgb\([^"]*\))"', svg)
+
+
+def test_each_cell_shows_its_mean_and_its_number_of_questions() -> None:
+    table = cells(["m"], [512, 1024], [0.0, 50.0]).assign(
+        mean=[0.125, 0.5, 0.75, 1.0], n=[3, 5, 7, 1000]
+    )
+
+    shown = texts(to_svg(heatmap(table)))
+
+    assert [text for text in shown if text.startswith("n = ")] == [
+        "n = 3",
+        "n = 5",
+        "n = 7",
+        "n = 1000",
+    ]
+    assert {"0.13", "0.50", "0.75", "1.00", "512", "1,024", "0", "50", "m"} <= set(shown)
+    assert {"context length (tokens)", "needle depth (%)", "mean score"} <= set(shown)
+
+
+def test_depth_zero_is_on_top_and_lengths_grow_to_the_right() -> None:
+    table = cells(["m"], [16384, 512, 2048], [100.0, 0.0, 50.0]).sample(frac=1, random_state=0)
+
+    shown = texts(to_svg(heatmap(table)))
+
+    assert [text for text in shown if text in ("0", "50", "100")] == ["0", "50", "100"]
+    assert [text for text in shown if "," in text or text == "512"] == ["512", "2,048", "16,384"]
+
+
+def test_colours_do_not_depend_on_what_else_is_in_the_picture() -> None:
+    half = cells(["m"], [512], [0.0]).assign(mean=0.5)
+    extreme = pd.concat([half, cells(["m"], [512], [50.0]).assign(mean=1.0)])
+
+    assert cell_fills(to_svg(heatmap(half)))[0] == cell_fills(to_svg(heatmap(extreme)))[0]
+
+
+def test_each_model_has_its_panel() -> None:
+    shown = texts(to_svg(heatmap(cells(["base", "tuned"], [512], [0.0, 100.0]))))
+
+    assert [text for text in shown if text in ("base", "tuned")] == ["base", "tuned"]
+    assert sum(text.startswith("n = ") for text in shown) == 4
+
+
+def test_two_depths_that_round_to_the_same_percent_keep_their_cells() -> None:
+    shown = texts(to_svg(heatmap(cells(["m"], [512], [0.0, 0.4, 0.8]))))
+
+    assert sum(text.startswith("n = ") for text in shown) == 3
+
+
+def test_curve_shows_lengths_models_and_the_floor() -> None:
+    shown = texts(to_svg(curve(means(["base", "tuned"], [512, 1024, 4096]), floor=0.482)))
+
+    assert {"512", "1,024", "4,096", "base", "tuned"} <= set(shown)
+    assert "answer 0.48" in " ".join(shown)
+    assert {"context length (tokens)", "mean score (share of fields right)"} <= set(shown)
+
+
+def test_an_unknown_interval_is_not_drawn() -> None:
+    known = means(["m"], [512, 1024])
+    half_known = known.assign(low=[0.4, np.nan], high=[0.6, np.nan])
+    unknown = means(["m"], [512, 1024], interval=False)
+
+    lines = [to_svg(curve(table)).count("<line") for table in (known, half_known, unknown)]
+
+    # Each interval is one line with its ends; the other lines are axes and grid.
+    assert lines[0] - lines[1] == lines[1] - lines[2] == 1
+
+
+def test_lines_of_several_models_do_not_lie_on_each_other() -> None:
+    spec: dict[str, Any] = curve(means(["a", "b", "c"], [1000])).to_dict()
+    places = {
+        round(row["x"], 6) for data in spec["datasets"].values() for row in data if "x" in row
+    }
+
+    assert len(places) == 3
+    assert min(places) < 1000 < max(places)
+    assert 1000 in places
+
+
+@pytest.mark.parametrize("floor", [None, 0.5])
+def test_one_length_and_one_model_can_be_drawn(floor: float | None) -> None:
+    assert "512" in texts(to_svg(curve(means(["m"], [512]), floor)))
+    assert "512" in texts(to_svg(heatmap(cells(["m"], [512], [50.0]))))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: heatmap(cells([], [], [])),
+        lambda: curve(means([], [])),
+        lambda: histogram([], "Biographies", "tokens"),
+        lambda: depth_chart(pd.DataFrame({"depth": [], "realised_depth": []})),
+    ],
+)
+def test_nothing_to_draw_is_said(draw: Any) -> None:
+    with pytest.raises(EvaluationError):
+        draw()
+
+
+def bars(values: list[int]) -> pd.DataFrame:
+    spec = histogram(values, "title", "tokens").to_dict()
+    return pd.DataFrame(next(iter(spec["datasets"].values())))
+
+
+def test_histogram_counts_by_hand() -> None:
+    table = bars([0, 0, 1, 3, 39])
+
+    # 40 values fit into 40 bars of width 1.
+    assert table["rows"].tolist() == [2, 1, 0, 1] + [0] * 35 + [1]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=60))
+def test_histogram_loses_no_value_but_the_longest_percent(values: list[int]) -> None:
+    table = bars(values)
+    width = (table["end"] - table["start"]).unique().tolist()
+
+    assert len(table) <= 41
+    assert len(width) == 1
+    assert str(width[0]).rstrip("0") in ("1", "2", "5")
+    assert len(values) - int(table["rows"].sum()) <= max(1, len(values) // 100)
+
+
+def test_a_far_outlier_is_told_instead_of_drawn() -> None:
+    svg = to_svg(histogram([*range(100, 300), 90_000], "Biographies", "tokens"))
+    subtitle = next(text for text in texts(svg) if text.startswith("n = "))
+
+    assert subtitle.startswith("n = 201 · median 200 ·")
+    assert "longest 90,000" in subtitle
+    assert not any(text.endswith("0,000") and text != subtitle for text in texts(svg))
+
+
+def test_depths_are_drawn_from_lowest_to_highest() -> None:
+    table = pd.DataFrame(
+        {"depth": [0.0, 0.0, 50.0, 50.0, 50.0], "realised_depth": [0.0, 2.0, 44.0, 49.0, 51.0]}
+    )
+
+    spec = depth_chart(table).to_dict()
+    drawn = [rows for rows in spec["datasets"].values() if "median" in rows[0]]
+
+    assert drawn == [
+        [
+            {"depth": 0.0, "min": 0.0, "median": 1.0, "max": 2.0},
+            {"depth": 50.0, "min": 44.0, "median": 49.0, "max": 51.0},
+        ]
+    ]
+
+
+def test_pictures_are_small_enough_for_an_event_log_and_always_the_same() -> None:
+    models, lengths = ["base", "tuned"], [512, 1024, 2048, 4096, 8192]
+    charts = [
+        heatmap(cells(models, lengths, list(np.linspace(0, 100, 10)))),
+        curve(means(models, lengths), floor=0.5),
+    ]
+
+    for chart in charts:
+        svg = to_svg(chart)
+        assert len(svg.encode()) < EVENT_LOG_BYTES
+        assert svg == to_svg(chart)
+
+
+def test_a_models_name_cannot_break_out_of_the_picture() -> None:
+    svg = to_svg(heatmap(cells(["</text><script>x</script>"], [512], [0.0])))
+
+    assert "<script" not in svg
+    assert "</text><script>x</script>" in texts(svg)
+
+
+def test_png_grows_with_the_scale() -> None:
+    chart = heatmap(cells(["m"], [512], [0.0, 100.0]))
+    small, large = to_png(chart, 1.0), to_png(chart, 2.0)
+
+    def width(png: bytes) -> int:
+        return int.from_bytes(png[16:20], "big")
+
+    assert small.startswith(PNG_SIGNATURE)
+    assert width(large) == pytest.approx(2 * width(small), abs=1)

@@ -1,0 +1,295 @@
+"""The page, read back with a parser: what it shows, and what answers cannot make it do."""
+
+import base64
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import pyarrow as pa
+import pytest
+from pydantic import BaseModel
+
+from needle_assets.evaluation.report import Provenance, build_report
+from needle_assets.evaluation.scoring import score_table
+from needle_assets.labels.biography import BIOGRAPHY_TASK
+from needle_assets.labels.task import Task
+from needle_assets_tests.support.eval_results import (
+    answer_row,
+    answers,
+    question_row,
+    questions,
+    sweep,
+)
+
+PROVENANCE = Provenance(
+    generated_at=datetime(2026, 11, 22, 10, 0, tzinfo=UTC),
+    seed=7,
+    corpus="built-in sample",
+    tokenizer="SmolLM2",
+    labeler="rules",
+    code_version="0.1.0",
+    data_versions={"haystacks 512": "9f8a7b6c"},
+)
+GOLD = (
+    '{"nationality":"French","date_of_birth":{"day":3,"month":4,"year":1911},'
+    '"date_of_death":{"day":0,"month":0,"year":0},"sportsperson":true,"politician":false}'
+)
+
+
+class Page(HTMLParser):
+    """Elements and visible text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.raw: dict[str, str] = {}
+        self._inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside if tag != self._inside else ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside in ("script", "style"):
+            self.raw[self._inside] = data
+        elif data.strip():
+            self.words.append(" ".join(data.split()))
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
+        return [
+            found
+            for name, found in self.elements
+            if name == tag and wanted.items() <= found.items()
+        ]
+
+
+def one_answer(answer: str | None, **changes: Any) -> pa.Table:
+    return score_table(
+        BIOGRAPHY_TASK,
+        questions([question_row(GOLD)]),
+        answers([answer_row(answer, **changes)]),
+        model="some-model",
+        run_id="run-1",
+        haystacks_version="1f0c",
+        prices=None,
+    )
+
+
+def page(results: pa.Table) -> Page:
+    return Page(build_report(BIOGRAPHY_TASK, results, PROVENANCE))
+
+
+@pytest.fixture(scope="module")
+def two_models() -> pa.Table:
+    return pa.concat_tables(
+        [
+            sweep("base", [512, 1024], depths=5, draws=5, skill=0.4),
+            sweep("tuned", [512, 1024], depths=5, draws=5, skill=0.9),
+        ]
+    )
+
+
+def test_every_question_is_a_row_with_what_it_can_be_filtered_by(two_models: pa.Table) -> None:
+    shown = page(two_models)
+    rows = [found for found in shown.all("tbody") if "data-model" in found]
+
+    assert len(rows) == two_models.num_rows == 100
+    assert {row["data-model"] for row in rows} == {"base", "tuned"}
+    assert {row["data-length"] for row in rows} == {"512", "1024"}
+    assert {row["data-depth"] for row in rows} == {"0.0", "25.0", "50.0", "75.0", "100.0"}
+    options = {found["value"] for found in shown.all("option")}
+    assert {
+        row[key] for row in rows for key in ("data-model", "data-length", "data-depth")
+    } < options
+
+
+def test_means_and_their_numbers_of_questions_are_printed(two_models: pa.Table) -> None:
+    frame = two_models.to_pandas()
+
+    text = page(two_models).text
+
+    for (model, length), rows in frame.groupby(["model", "context_length"]):
+        assert f"{model} {length:,} 5 25 {rows['score'].mean():.3f}" in text
+    assert "No question" not in text
+
+
+def test_pictures_are_inside_the_page(two_models: pa.Table) -> None:
+    images = page(two_models).all("img")
+
+    assert len(images) == 2
+    for image in images:
+        kind, data = str(image["src"]).split(",", 1)
+        assert kind == "data:image/svg+xml;base64"
+        assert ElementTree.fromstring(base64.b64decode(data)).tag.endswith("svg")
+        assert image["alt"]
+
+
+def test_nothing_is_loaded_from_anywhere(two_models: pa.Table) -> None:
+    shown = page(two_models)
+    addresses = [
+        value
+        for _, found in shown.elements
+        for name, value in found.items()
+        if name in ("src", "href", "srcset", "action", "data", "poster")
+    ]
+
+    assert all(str(address).startswith("data:") for address in addresses)
+    assert not shown.all("link")
+    assert not re.search(
+        r"@import|url\(|fetch\(|XMLHttpRequest|import\(", "".join(shown.raw.values())
+    )
+
+
+def test_the_policy_lets_only_the_pages_own_script_and_style_run(two_models: pa.Table) -> None:
+    shown = page(two_models)
+    (policy,) = shown.all("meta", **{"http-equiv": "Content-Security-Policy"})
+
+    def source(text: str) -> str:
+        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+    assert set(str(policy["content"]).split(";")) == {
+        "default-src 'none'",
+        "img-src data:",
+        f"style-src {source(shown.raw['style'])}",
+        f"script-src {source(shown.raw['script'])}",
+    }
+
+
+HOSTILE = "</script></td><img src=x onerror=alert(1)><script>alert(2)</script>"
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        one_answer(HOSTILE),
+        one_answer(json.dumps(json.loads(GOLD) | {"nationality": HOSTILE})),
+        one_answer(None, refusal=HOSTILE),
+        one_answer(None, error=HOSTILE),
+        one_answer(GOLD, fingerprint=HOSTILE),
+        score_table(
+            BIOGRAPHY_TASK,
+            questions(
+                [question_row(GOLD, name=HOSTILE, messages=[{"role": "user", "content": HOSTILE}])]
+            ),
+            answers([]),
+            model=HOSTILE,
+            run_id=HOSTILE,
+            haystacks_version="1f0c",
+            prices=None,
+        ),
+    ],
+    ids=["invalid answer", "valid answer", "refusal", "error", "fingerprint", "question"],
+)
+def test_hostile_text_stays_text(results: pa.Table) -> None:
+    shown = page(results)
+
+    assert len(shown.all("script")) == 1
+    assert all(str(image["src"]).startswith("data:") for image in shown.all("img"))
+    assert not any(name.startswith("on") for _, found in shown.elements for name in found)
+    assert "<img src=x onerror=alert(1)>" in shown.text
+
+
+def test_right_and_wrong_fields_are_told_apart() -> None:
+    answer = GOLD.replace("French", "Kenyan").replace('"month":4', '"month":5')
+
+    html = build_report(BIOGRAPHY_TASK, one_answer(answer), PROVENANCE)
+
+    assert html.count('<td class="y">') == 7
+    assert re.findall(r'<td class="n"><s>(.*?)</s><b>(.*?)</b></td>', html) == [
+        ("Kenyan", "French"),
+        ("5", "4"),
+    ]
+
+
+def test_an_answer_that_does_not_count_is_shown_as_it_came_with_the_reason() -> None:
+    shown = page(one_answer("She was French & born in 1911."))
+
+    assert "She was French & born in 1911." in shown.text
+    assert "not a biography label" in shown.text
+    assert len(shown.all("td", **{"class": "n"})) == 9
+
+
+def test_a_megabyte_of_answer_is_cut_and_its_size_told() -> None:
+    html = build_report(BIOGRAPHY_TASK, one_answer("x" * 1_000_000), PROVENANCE)
+
+    assert len(html) < 100_000
+    assert "… (1,000,000 characters)" in html
+
+
+def test_no_results_is_said() -> None:
+    empty = one_answer(GOLD).slice(0, 0)
+
+    shown = page(empty)
+
+    assert "No question has been answered yet." in shown.text
+    assert "built-in sample" in shown.text
+    assert not shown.all("img")
+    assert not shown.all("script")
+
+
+def test_one_draw_has_a_mean_but_no_interval() -> None:
+    text = page(one_answer(GOLD)).text
+
+    assert "some-model 512 1 1 1.000 – 100 % 1.000" in text
+
+
+def test_an_unknown_price_is_not_shown_as_zero() -> None:
+    text = page(one_answer(GOLD)).text
+
+    assert "no price is known" in text
+    assert "$" not in text
+
+
+def test_origin_is_printed() -> None:
+    text = page(one_answer(GOLD)).text
+
+    for fact in (
+        "2026-11-22 10:00:00 UTC",
+        "rules",
+        "SmolLM2",
+        "9f8a7b6c",
+        "512|some-model",
+        "run-1",
+    ):
+        assert fact in text
+
+
+def test_the_same_results_give_the_same_page(two_models: pa.Table) -> None:
+    assert build_report(BIOGRAPHY_TASK, two_models, PROVENANCE) == build_report(
+        BIOGRAPHY_TASK, two_models, PROVENANCE
+    )
+
+
+class Passkey(BaseModel):
+    passkey: int
+
+
+def test_another_task_needs_no_other_page() -> None:
+    task = Task("passkey", Passkey, "Answer in JSON.", "What is the passkey of {name}?")
+    results = score_table(
+        task,
+        questions([question_row('{"passkey":4711}')]),
+        answers([answer_row('{"passkey":4712}')]),
+        model="some-model",
+        run_id="run-1",
+        haystacks_version="1f0c",
+        prices=None,
+    )
+
+    html = build_report(task, results, PROVENANCE)
+
+    assert '<td class="n"><s>4712</s><b>4711</b></td>' in html
+    assert "nationality" not in html
