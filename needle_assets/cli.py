@@ -228,8 +228,8 @@ def _work() -> Iterator[Progress]:
 
 @contextmanager
 def _launcher(settings: Settings, progress: Progress) -> Iterator["Launcher"]:
-    from needle_assets.defs.launch import Launcher, instance_here
     from needle_assets.definitions import build_defs
+    from needle_assets.defs.launch import Launcher, instance_here
 
     def of_work(work: str) -> Callable[[int, int], None]:
         task = progress.add_task(work, total=None)

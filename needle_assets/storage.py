@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
+from pyarrow.fs import LocalFileSystem
 from upath import UPath
 
 from needle_assets.errors import NeedleError
@@ -88,7 +89,11 @@ def read_table(path: UPath | Path) -> pa.Table:
     """
     source = UPath(path)
     try:
-        return pq.read_table(io.BytesIO(source.read_bytes()))
+        if is_local(source):
+            return pq.read_table(str(source), filesystem=LocalFileSystem())
+        # Without pre-buffering no thread of Arrow's outlives the call with Python's bytes in its
+        # hands: at the interpreter's end such a thread aborts the process.
+        return pq.read_table(io.BytesIO(source.read_bytes()), pre_buffer=False)
     except FileNotFoundError as error:
         raise StorageError(f"{source} does not exist; materialize its asset first") from error
     except pa.ArrowInvalid as error:

@@ -637,7 +637,7 @@ class Biography:
         return word in known_names() or before not in _DETERMINERS or after in _NAMED_AFTER_PEOPLE
 
     def _is_given_as_name(self, i: int) -> bool:
-        """Whether the words before say that a name comes: "known as x", "nicknamed \" x"."""
+        """Whether the words before say that a name comes: "known as", "nicknamed"."""
         before = [word for word in self.folded[max(0, i - 3) : i] if word not in _QUOTES]
         if before[-1:] == ["as"]:
             before.pop()

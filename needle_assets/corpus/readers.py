@@ -7,7 +7,7 @@ built-in sample.
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, Any
 
 import numpy as np
@@ -60,13 +60,13 @@ def read_corpus(address: str, *, limit: int | None = None) -> pa.Table:
     source = _source(address)
     with _reading(address):
         files = _parquet_files(source)
-        articles = [] if files else _original_splits(source)
+        splits = [] if files else _original_splits(source)
+        if not files and not splits:
+            raise CorpusError(_nothing_found(source))
     if files:
-        batches = _chained(_parquet_batches(source, path) for path in files)
-    elif articles:
-        batches = _chained(_original_batches(source, split) for split in articles)
+        batches = chain.from_iterable(_parquet_batches(source, path) for path in files)
     else:
-        raise CorpusError(_nothing_found(source))
+        batches = chain.from_iterable(_original_batches(source, split) for split in splits)
 
     rows: list[pa.RecordBatch] = []
     wanted = limit
@@ -136,16 +136,15 @@ def _nothing_found(source: _Source) -> str:
     if source.is_glob:
         return f"no Parquet file matches {source.address}; check the address"
     if not source.filesystem.exists(source.pattern):
-        return f"{source.address} does not exist; set NEEDLE_CORPUS to {_FORMS}, or to nothing"
+        remote = " or cannot be reached" if "://" in source.address else ""
+        return (
+            f"{source.address} does not exist{remote}; set NEEDLE_CORPUS to {_FORMS}, or leave it "
+            "empty for the built-in sample"
+        )
     return (
         f"{source.address} holds no *.parquet file and none of the original distribution's files "
         f"({', '.join(f'train.{suffix}' for suffix in _SUFFIXES)}); expected {_FORMS}"
     )
-
-
-def _chained(parts: Iterator[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-    for part in parts:
-        yield from part
 
 
 @contextmanager

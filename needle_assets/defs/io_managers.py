@@ -4,6 +4,7 @@ The layout is a contract (design.md, Assets): ``assets/<key>[/<length>[/<model>]
 """
 
 import json
+from abc import abstractmethod
 from typing import Any
 
 import dagster as dg
@@ -25,21 +26,25 @@ class _StoreIOManager(dg.UPathIOManager):
         super().__init__(base_path=root)
 
     def get_asset_relative_path(self, context: dg.InputContext | dg.OutputContext) -> UPath:
+        """Where an asset lies under the root, without partition and extension."""
         return UPath(ASSETS, *context.asset_key.path)
 
     def get_op_output_relative_path(self, context: dg.InputContext | dg.OutputContext) -> UPath:
+        """Where an op's output lies under the root."""
         return UPath(RUNS, *context.get_identifier())
 
-    def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
+    def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:  # noqa: ARG002
+        """Write the whole file, or fail and leave what was there."""
         with as_failure(), exclusive(path, str(path)):
-            self.write(path, obj)
+            self._write(path, obj)
 
-    def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:  # noqa: ARG002
+        """Read the file."""
         if not path.exists():
             # The base class skips missing partitions by this exception.
             raise FileNotFoundError(f"{path} does not exist; materialize its asset first")
         with as_failure():
-            return self.read(path)
+            return self._read(path)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """A dict of partitions for an input annotated as one, also for one partition or none."""
@@ -52,11 +57,13 @@ class _StoreIOManager(dg.UPathIOManager):
             return {context.asset_partition_keys[0]: value}
         return value
 
-    def write(self, path: UPath, value: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write(self, path: UPath, value: Any) -> None:
+        """Write the value in the manager's format."""
 
-    def read(self, path: UPath) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _read(self, path: UPath) -> Any:
+        """Read what `_write` wrote."""
 
 
 def _wants_all_partitions(context: dg.InputContext) -> bool:
@@ -73,12 +80,12 @@ class ParquetIOManager(_StoreIOManager):
 
     extension = ".parquet"
 
-    def write(self, path: UPath, value: Any) -> None:
+    def _write(self, path: UPath, value: Any) -> None:
         if not isinstance(value, pa.Table):
             raise TypeError(f"expected a pyarrow Table for {path}, found {type(value).__name__}")
         write_table(path, value)
 
-    def read(self, path: UPath) -> Any:
+    def _read(self, path: UPath) -> Any:
         return read_table(path)
 
 
@@ -87,8 +94,8 @@ class ReceiptIOManager(_StoreIOManager):
 
     extension = ".json"
 
-    def write(self, path: UPath, value: Any) -> None:
+    def _write(self, path: UPath, value: Any) -> None:
         write_json(path, value)
 
-    def read(self, path: UPath) -> Any:
+    def _read(self, path: UPath) -> Any:
         return json.loads(path.read_text())

@@ -63,7 +63,8 @@ def register(instance: dg.DagsterInstance, lengths: Sequence[str], models: Seque
 
 def registered_lengths(instance: dg.DagsterInstance) -> list[str]:
     """The keys of the ``context_length`` dimension, shortest first."""
-    return sorted(instance.get_dynamic_partitions("context_length"), key=lambda key: (len(key), key))
+    keys = instance.get_dynamic_partitions("context_length")
+    return sorted(keys, key=lambda key: (len(key), key))
 
 
 @dataclass(frozen=True)
@@ -147,4 +148,5 @@ class Launcher:
         stem = self._settings.root / "assets" / asset
         if partition is not None:
             stem = stem.joinpath(*partition.split("|"))
-        return any((stem.parent / f"{stem.name}{suffix}").exists() for suffix in (".parquet", ".json"))
+        names = (f"{stem.name}.parquet", f"{stem.name}.json")
+        return any((stem.parent / name).exists() for name in names)

@@ -2,18 +2,20 @@
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.evaluation import statistics
 from needle_assets.labels.task import Task
 from needle_assets.storage import content_hash
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _EXCERPT = 1500
 """Characters of a prompt's head and tail."""
@@ -76,11 +78,12 @@ def image(svg: str, alt: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{alt}](data:image/svg+xml;base64,{encoded})")
 
 
-def token_histogram(tokens: npt.NDArray[np.int64], title: str) -> dg.MarkdownMetadataValue:
+def token_histogram(tokens: npt.NDArray[np.integer[Any]], title: str) -> dg.MarkdownMetadataValue:
     """How many tokens the rows have, as a plot."""
     from needle_assets.evaluation import plots
 
-    return image(plots.to_svg(plots.histogram(tokens, title, "reference tokens")), title)
+    chart = plots.histogram(tokens.astype(np.int64), title, "reference tokens")
+    return image(plots.to_svg(chart), title)
 
 
 def depth_plot(questions: pa.Table) -> dg.MarkdownMetadataValue:
@@ -123,11 +126,11 @@ def of_results(results: pa.Table, task: Task, seed: int) -> dict[str, Any]:
         "curve": image(plots.to_svg(plots.curve(lengths, floor)), "Curve"),
         "outcomes": frame(statistics.outcome_table(results)),
         "fields": frame(statistics.field_table(results, task.leaf_names)),
-        **{name: float(value) for name, value in known.items() if not pd.isna(value)},
+        **{str(name): float(value) for name, value in known.items() if value == value},
     }
 
 
-def frame(table: pd.DataFrame) -> dg.TableMetadataValue:
+def frame(table: "pd.DataFrame") -> dg.TableMetadataValue:
     """A small table as it is; what is not known is empty."""
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     return records({str(name): _shorten(value) for name, value in row.items()} for row in rows)

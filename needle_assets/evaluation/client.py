@@ -406,15 +406,20 @@ def _read_completion(blank: Answer, completion: Any) -> Answer:
     usage = getattr(completion, "usage", None)
     return dataclasses.replace(
         blank,
-        answer=message.content,
+        answer=_storable(message.content),
         finish_reason=choices[0].finish_reason,
-        refusal=getattr(message, "refusal", None) or None,
+        refusal=_storable(getattr(message, "refusal", None)) or None,
         prompt_tokens=getattr(usage, "prompt_tokens", None),
         cached_tokens=getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None),
         completion_tokens=getattr(usage, "completion_tokens", None),
         fingerprint=getattr(completion, "system_fingerprint", None),
         served_model=getattr(completion, "model", None),
     )
+
+
+def _storable(text: str | None) -> str | None:
+    """The text with half characters replaced: a lone surrogate fits into no table."""
+    return text if text is None else text.encode("utf-8", "replace").decode()
 
 
 async def _served_models(client: "AsyncOpenAI") -> str:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from needle_assets.evaluation.errors import EvaluationError
 
 if TYPE_CHECKING:
     import altair as alt
+    import pandas as pd
 
     AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart
 
@@ -38,7 +38,7 @@ _DODGE = 0.05
 _BINS = 40
 
 
-def heatmap(cells: pd.DataFrame) -> "AnyChart":
+def heatmap(cells: "pd.DataFrame") -> "AnyChart":
     """Mean score over depth and context length, a panel per model.
 
     Args:
@@ -105,7 +105,7 @@ def heatmap(cells: pd.DataFrame) -> "AnyChart":
     )
 
 
-def curve(lengths: pd.DataFrame, floor: float | None = None) -> "AnyChart":
+def curve(lengths: "pd.DataFrame", floor: float | None = None) -> "AnyChart":
     """Mean score over context length, a line per model, with 95 % intervals where there are any.
 
     Args:
@@ -118,6 +118,7 @@ def curve(lengths: pd.DataFrame, floor: float | None = None) -> "AnyChart":
         EvaluationError: no rows.
     """
     import altair as alt
+    import pandas as pd
 
     _require(lengths, "a curve")
     models = list(dict.fromkeys(lengths["model"]))
@@ -186,6 +187,7 @@ def histogram(values: Sequence[int] | npt.NDArray[np.int64], title: str, unit: s
         EvaluationError: no values.
     """
     import altair as alt
+    import pandas as pd
 
     counts = np.asarray(values, dtype=np.int64)
     if not counts.size:
@@ -218,7 +220,7 @@ def histogram(values: Sequence[int] | npt.NDArray[np.int64], title: str, unit: s
     return _styled(chart)
 
 
-def depth_chart(questions: pd.DataFrame) -> "AnyChart":
+def depth_chart(questions: "pd.DataFrame") -> "AnyChart":
     """Where needles really stand against where the design wanted them.
 
     Args:
@@ -231,6 +233,7 @@ def depth_chart(questions: pd.DataFrame) -> "AnyChart":
         EvaluationError: no rows.
     """
     import altair as alt
+    import pandas as pd
 
     _require(questions, "a chart of depths")
     data = questions.groupby("depth")["realised_depth"].agg(["min", "median", "max"]).reset_index()
@@ -319,7 +322,7 @@ def _styled(chart: "AnyChart") -> "AnyChart":
     )
 
 
-def _require(table: pd.DataFrame, what: str) -> None:
+def _require(table: "pd.DataFrame", what: str) -> None:
     if table.empty:
         raise EvaluationError(f"{what} needs results; materialize eval_results first")
 

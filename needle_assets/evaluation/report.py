@@ -13,7 +13,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,6 +29,8 @@ from needle_assets.evaluation.statistics import (
 from needle_assets.labels.task import Leaf, Task
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from needle_assets.evaluation.plots import AnyChart
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -145,7 +146,7 @@ def _content(task: Task, results: pa.Table, seed: int) -> dict[str, Any]:
     }
 
 
-def _total(results: pa.Table, usage: pd.DataFrame) -> dict[str, Any]:
+def _total(results: pa.Table, usage: "pd.DataFrame") -> dict[str, Any]:
     """Sums over all models and lengths."""
     sums = usage[["prompt_tokens", "cached_tokens", "cost_usd"]].sum(min_count=1)
     return {
@@ -159,7 +160,7 @@ def _total(results: pa.Table, usage: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _models(lengths: pd.DataFrame) -> list[dict[str, Any]]:
+def _models(lengths: "pd.DataFrame") -> list[dict[str, Any]]:
     """Each model's mean over all its questions and at its shortest and longest length."""
     return [
         {
@@ -172,7 +173,7 @@ def _models(lengths: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _outcome_rows(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
+def _outcome_rows(outcomes: "pd.DataFrame") -> list[dict[str, Any]]:
     wide = outcomes.pivot_table(
         index=["model", "context_length"], columns="outcome", values="n", fill_value=0
     )
@@ -196,7 +197,7 @@ def _evaluations(results: pa.Table) -> list[dict[str, Any]]:
     )
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
@@ -248,22 +249,27 @@ def _image(chart: "AnyChart") -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(plots.to_svg(chart).encode()).decode()
 
 
+def _is_missing(value: float | datetime | None) -> bool:
+    """Whether a value of a column is none: None, NaN and NaT, the last two unlike themselves."""
+    return value is None or value != value
+
+
 def _number(value: float | None, decimals: int = 0) -> str:
-    return _NOTHING if pd.isna(value) else f"{value:,.{decimals}f}"
+    return _NOTHING if _is_missing(value) else f"{value:,.{decimals}f}"
 
 
 def _share(value: float | None) -> str:
-    return _NOTHING if pd.isna(value) else f"{100 * value:.0f} %"
+    return _NOTHING if value is None or _is_missing(value) else f"{100 * value:.0f} %"
 
 
 def _dollars(value: float | None) -> str:
-    if value is None or pd.isna(value):
+    if value is None or _is_missing(value):
         return _NOTHING
     return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.2g}"
 
 
 def _moment(value: datetime | None) -> str:
-    return _NOTHING if pd.isna(value) else f"{value:%Y-%m-%d %H:%M:%S %Z}"
+    return _NOTHING if _is_missing(value) else f"{value:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _csp_hash(text: str) -> str:

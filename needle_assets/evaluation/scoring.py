@@ -202,9 +202,10 @@ def score_table(
 
     Returns:
         Columns example_id, draw, bio_id, name, depth, realised_depth, context_length,
-        haystacks_version, prompt_tail, label, answer, outcome, reason, ``<leaf>_right`` for each leaf, score, exact,
-        post_score, prompt_tokens, cached_tokens, completion_tokens, latency_s, cost_usd,
-        fingerprint, evaluated_at, run_id, model. Depths in percent; tokens as the server counted.
+        haystacks_version, prompt_tail, label, answer, outcome, reason, ``<leaf>_right`` for each
+        leaf, score, exact, post_score, prompt_tokens, cached_tokens, completion_tokens,
+        latency_s, cost_usd, fingerprint, evaluated_at, run_id, model. Depths in percent; tokens as
+        the server counted.
 
     Raises:
         EvaluationError: two answers to one question, an answer to a question that is not asked

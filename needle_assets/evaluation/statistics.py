@@ -5,13 +5,16 @@ Column-wise over the whole table; a single answer is scored in `scoring`, a pict
 """
 
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from needle_assets.seeding import generator
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONFIDENCE = 0.95
 
@@ -28,7 +31,7 @@ RESAMPLES = 10_000
 _LENGTH = ["model", "context_length"]
 
 
-def cell_table(results: pa.Table) -> pd.DataFrame:
+def cell_table(results: pa.Table) -> "pd.DataFrame":
     """Mean score of each cell.
 
     Args:
@@ -41,7 +44,7 @@ def cell_table(results: pa.Table) -> pd.DataFrame:
     return _means(_frame(results, "depth"), [*_LENGTH, "depth"])
 
 
-def length_table(results: pa.Table, seed: int) -> pd.DataFrame:
+def length_table(results: pa.Table, seed: int) -> "pd.DataFrame":
     """Mean score of each (model, context length) with its 95 % interval.
 
     The questions of a draw share a haystack and are not independent, so whole draws are resampled
@@ -71,7 +74,7 @@ def length_table(results: pa.Table, seed: int) -> pd.DataFrame:
     return table.assign(low=intervals[:, 0], high=intervals[:, 1])
 
 
-def field_table(results: pa.Table, leaf_names: tuple[str, ...]) -> pd.DataFrame:
+def field_table(results: pa.Table, leaf_names: tuple[str, ...]) -> "pd.DataFrame":
     """Share of right answers in each field: model, n, then one column per leaf, 0 to 1."""
     columns = [f"{name}_right" for name in leaf_names]
     grouped = results.select(["model", *columns]).to_pandas().groupby("model")
@@ -81,14 +84,14 @@ def field_table(results: pa.Table, leaf_names: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def outcome_table(results: pa.Table) -> pd.DataFrame:
+def outcome_table(results: pa.Table) -> "pd.DataFrame":
     """Questions by what became of them: model, context_length, outcome, n."""
     frame = results.select([*_LENGTH, "outcome"]).to_pandas()
     counts: pd.DataFrame = frame.groupby([*_LENGTH, "outcome"]).size().rename("n").reset_index()
     return counts
 
 
-def usage_table(results: pa.Table) -> pd.DataFrame:
+def usage_table(results: pa.Table) -> "pd.DataFrame":
     """What the answers of each (model, context length) took.
 
     Returns:
@@ -107,14 +110,14 @@ def usage_table(results: pa.Table) -> pd.DataFrame:
     return table.reset_index()
 
 
-def _frame(results: pa.Table, *more: str) -> pd.DataFrame:
+def _frame(results: pa.Table, *more: str) -> "pd.DataFrame":
     frame: pd.DataFrame = results.select(
         [*_LENGTH, *more, "score", "exact", "post_score"]
     ).to_pandas()
     return frame
 
 
-def _means(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def _means(frame: "pd.DataFrame", by: list[str]) -> "pd.DataFrame":
     return (
         frame.groupby(by)
         .agg(

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from needle_assets.errors import NeedleError
 from needle_assets.quality.suites import Suite
 
 if TYPE_CHECKING:
+    import pandas as pd
     from great_expectations.core import ExpectationValidationResult
     from great_expectations.data_context.types.base import DataContextConfig
 
@@ -49,7 +48,7 @@ class QualityReport:
     """The first page of the HTML Data Docs, if they were wanted."""
 
 
-def validate(table: pd.DataFrame, suite: Suite, docs_dir: Path | None = None) -> QualityReport:
+def validate(table: "pd.DataFrame", suite: Suite, docs_dir: Path | None = None) -> QualityReport:
     """Run a suite; write its Data Docs into ``docs_dir`` (HTML, kept beside earlier ones).
 
     Raises:
@@ -72,7 +71,7 @@ def validate(table: pd.DataFrame, suite: Suite, docs_dir: Path | None = None) ->
 
 
 def _run(
-    table: pd.DataFrame, suite: Suite, docs_dir: Path | None
+    table: "pd.DataFrame", suite: Suite, docs_dir: Path | None
 ) -> "list[ExpectationValidationResult]":
     import great_expectations as gx
     from great_expectations.checkpoint.actions import UpdateDataDocsAction
@@ -168,7 +167,7 @@ def _example(item: dict[str, Any], key: str, column: str) -> str:
     if column == key:
         return str(item[key])
     value = item.get(column)
-    return f"{item[key]}: {'null' if pd.isna(value) else value}"
+    return f"{item[key]}: {'null' if value is None or value != value else value}"
 
 
 def _observed(found: dict[str, Any]) -> str:

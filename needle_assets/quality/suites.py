@@ -6,9 +6,10 @@ How a suite is run and reported is decided in `runner`.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Suite:
     columns: tuple[str, ...]
     key: str
     expectations: tuple[Expected, ...]
-    prepare: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table
+    prepare: Callable[["pd.DataFrame"], "pd.DataFrame"] = lambda table: table
 
 
 _COPULA = re.compile(r"\s(?:is|was|are|were)\s(.{1,300})")
@@ -70,7 +71,7 @@ def persons_only(max_suspects: float = 0.002) -> Suite:
     ``max_suspects`` may be called a band, a company, a ship and the like.
     """
 
-    def prepare(needles: pd.DataFrame) -> pd.DataFrame:
+    def prepare(needles: "pd.DataFrame") -> "pd.DataFrame":
         return needles.assign(said_to_be=[said_to_be(bio) for bio in needles["bio"].fillna("")])
 
     columns = ("bio_id", "name", "bio", "token_count", "is_person", "person_reason", "split")

@@ -85,8 +85,6 @@ class Calling:
     home: Pool
     infobox: tuple[tuple[str, Template], ...]
     rules: Rules
-    stated_noun: Template | None = None
-    stated_sport: str = ""
     sport: str = ""
     implied: bool = False
     """The sport's own name says the country, so no adjective is put before it."""
@@ -300,8 +298,6 @@ def _sport(entry: Mapping[str, Any], pools: Mapping[str, str]) -> Calling:
         home=sentences(pools["home"]),
         infobox=_infobox(pools[f"{pool}_infobox"]),
         rules=_rules({name: source for name, source in own.items() if source}),
-        stated_noun=phrase(entry["stated_noun"]) if "stated_noun" in entry else None,
-        stated_sport=entry.get("stated_sport", ""),
         sport=entry["sport"],
         implied=entry.get("implied", False),
         international=entry.get("international", True),

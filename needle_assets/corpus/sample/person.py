@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from needle_assets.corpus.sample.dice import Dice
-from needle_assets.corpus.sample.grammar import Template
 from needle_assets.corpus.sample.lexicon import Calling, Country, Culture, Lexicon, Role, Rules
 from needle_assets.corpus.sample.scene import (
     THIS_YEAR,
@@ -98,19 +97,6 @@ class Person:
         """The last year of the person's life, or this year."""
         return self.death.year if self.death else THIS_YEAR
 
-    @property
-    def noun(self) -> Template:
-        """What the person is called by; some sports bear a country's name."""
-        if self.basis == "stated" and self.calling.stated_noun:
-            return self.calling.stated_noun
-        return self.role.noun
-
-    @property
-    def sport(self) -> str:
-        """The sport's name beside the nationality that is stated."""
-        stated = self.basis == "stated" and self.calling.stated_sport
-        return self.calling.stated_sport if stated else self.calling.sport
-
 
 def draw_person(dice: Dice, lexicon: Lexicon) -> Person:
     """A person in whom calling, country, years and name fit each other."""
@@ -168,7 +154,7 @@ def _draw_country(dice: Dice, lexicon: Lexicon, role: Role) -> Country:
 def _draw_death(dice: Dice, birth: Day) -> Day | None:
     lived_on = {range(1900, 1925): 0.1, range(1925, 1945): 0.6, range(1945, 1970): 0.9}
     chance = next((p for years, p in lived_on.items() if birth.year in years), 0.97)
-    if birth.year >= 1900 and dice.chance(chance):
+    if birth.year >= 1900 and (birth.year >= 1985 or dice.chance(chance)):
         return None
     age = dice.between(27, 45) if dice.chance(0.14) else dice.between(46, 94)
     oldest = THIS_YEAR - 1 - birth.year
@@ -196,7 +182,6 @@ def scene_of(person: Person, dice: Dice, lexicon: Lexicon) -> RowScene:
         "plainname": person.name.title,
         "name": person.name.title,
         "last": person.name.last,
-        "first": person.name.first,
         "he": "he" if male else "she",
         "him": "him" if male else "her",
         "his": "his" if male else "her",
@@ -209,13 +194,13 @@ def scene_of(person: Person, dice: Dice, lexicon: Lexicon) -> RowScene:
         "specialises": "specialises"
         if alive and (active or person.calling.kind != "sport")
         else "specialised",
-        "sport": person.sport,
+        "sport": person.calling.sport,
     }
     footballer = person.country.footballer
     if person.calling.key == "football" and footballer:
         scene.values |= {"noun": footballer, "sport": "soccer"}
     else:
-        scene.values["noun"] = person.noun.write(scene)
+        scene.values["noun"] = person.role.noun.write(scene)
     scene.values["A"] = _nationality(person, scene)
     return scene
 

@@ -166,7 +166,7 @@ def _title(person: Person, scene: RowScene) -> str:
     title = person.name.title
     if not scene.dice.chance(0.09):
         return title
-    noun = scene.dice.choice((scene.values["noun"], person.sport or scene.values["noun"]))
+    noun = scene.dice.choice((scene.values["noun"], person.calling.sport or scene.values["noun"]))
     born = f" , born {person.birth.year}" if scene.dice.chance(0.2) else ""
     return f"{title} -lrb- {tidy(noun)}{born} -rrb-"
 

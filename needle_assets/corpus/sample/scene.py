@@ -143,7 +143,6 @@ class RowScene:
             "adj": lambda: self._country.adjective,
             "fcity": lambda: dice.choice(self.foreign().cities)[0],
             "fcountry": lambda: self.foreign().name,
-            "fland": lambda: self.foreign().short_name,
             "fplace": lambda: self.place(self.foreign(), named=True),
             "fadj": lambda: self.foreign().adjective,
             "flanguage": lambda: dice.choice(_LANGUAGES),

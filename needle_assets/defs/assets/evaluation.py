@@ -77,7 +77,8 @@ def score_answers(
             prices=models.registry.get(slug).prices,
         )
     close_journal(journal_folder(settings, length, slug), journal_epoch(context), context.run_id)
-    return metadata.materialized(results, metadata.of_results(results, BIOGRAPHY_TASK, settings.seed))
+    shown = metadata.of_results(results, BIOGRAPHY_TASK, settings.seed)
+    return metadata.materialized(results, shown)
 
 
 @dg.graph_asset(group_name="evaluation", partitions_def=sweeps, kinds={"openai", "parquet"})
