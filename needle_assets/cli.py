@@ -259,7 +259,7 @@ def _print_leaderboard(settings: Settings) -> None:
     from needle_assets.storage import read_table
 
     rows = read_table(settings.root / "assets" / "leaderboard.parquet").to_pylist()
-    table = Table("model", "context length", "n", "mean score", "95 % interval", "post's score")
+    table = Table("model", "length", "n", "mean score", "95 % interval", "post's score")
     for row in rows:
         known = row["low"] is not None and row["low"] == row["low"]
         table.add_row(

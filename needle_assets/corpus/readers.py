@@ -115,13 +115,14 @@ def _source(address: str) -> _Source:
         raise CorpusError(f"the corpus address is empty, expected {_FORMS}")
     try:
         location = UPath(address).expanduser()
+        filesystem = location.fs
     except (ValueError, ImportError) as error:
         raise CorpusError(
             f"the corpus address {address} cannot be used ({_summary(error)}); expected {_FORMS}"
         ) from error
     if location.protocol in ("", "file", "local"):
         location = location.absolute()
-    return _Source(address, location.fs, location.path.rstrip("/"))
+    return _Source(address, filesystem, location.path.rstrip("/"))
 
 
 def _parquet_files(source: _Source) -> list[str]:

@@ -62,7 +62,6 @@ def _result(table: pa.Table, suite: Suite, settings: Settings) -> dg.AssetCheckR
                     "column": row.column,
                     "success": row.success,
                     "observed": row.observed,
-                    "unexpected": row.unexpected_count,
                     "examples": "; ".join(row.unexpected_examples[:3]),
                 }
                 for row in report.rows

@@ -48,7 +48,10 @@ class _StoreIOManager(dg.UPathIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """A dict of partitions for an input annotated as one, also for one partition or none."""
-        value = super().load_input(context)
+        try:
+            value = super().load_input(context)
+        except FileNotFoundError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from None
         if not _wants_all_partitions(context):
             return value
         if value is None:

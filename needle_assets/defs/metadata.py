@@ -1,6 +1,7 @@
 """What an asset shows in the UI: plots, previews, counts. No decision depends on any of it."""
 
 import base64
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
 _EXCERPT = 1500
 """Characters of a prompt's head and tail."""
 
+_PROMPT_COLUMNS = 110
+"""Where lines of a prompt wrap: the UI's dialogs don't."""
+
+_MEANS = ["model", "context_length", "mean", "low", "high", "n", "exact", "post", "draws"]
+"""What counts first: the rest may be out of sight."""
+
 _PREVIEW_ROWS = 5
-_PREVIEW_CHARACTERS = 300
-"""Metadata lives in the event log: a preview shows, it does not store."""
+_PREVIEW_CHARACTERS = 90
+"""Metadata lives in the event log: a preview shows, it does not store. Cells are narrow there."""
 
 
 def materialized(table: pa.Table, metadata: Mapping[str, Any]) -> dg.Output[pa.Table]:
@@ -113,19 +120,21 @@ def of_results(results: pa.Table, task: Task, seed: int) -> dict[str, Any]:
 
     floor = constant_floor(task, results["label"].to_pylist()).score
     lengths = statistics.length_table(results, seed)
+    cells = statistics.cell_table(results)
     usage = statistics.usage_table(results)
     known = usage[["prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd"]].sum(
         min_count=1
     )
     return {
-        "mean_score": float(pc.mean(results["score"]).as_py()),
-        "mean_post_score": float(pc.mean(results["post_score"]).as_py()),
-        "best_constant_answer": floor,
-        "means": frame(lengths),
-        "heatmap": image(plots.to_svg(plots.heatmap(statistics.cell_table(results))), "Heatmap"),
+        "mean_score": _legible(pc.mean(results["score"]).as_py()),
+        "mean_post_score": _legible(pc.mean(results["post_score"]).as_py()),
+        "best_constant_answer": _legible(floor),
+        "means": frame(lengths[_MEANS]),
+        "means_by_depth": frame(_by_depth(cells)),
+        "heatmap": image(plots.to_svg(plots.heatmap(cells)), "Heatmap"),
         "curve": image(plots.to_svg(plots.curve(lengths, floor)), "Curve"),
         "outcomes": frame(statistics.outcome_table(results)),
-        "fields": frame(statistics.field_table(results, task.leaf_names)),
+        "fields": frame(_by_field(statistics.field_table(results, task.leaf_names))),
         **{str(name): float(value) for name, value in known.items() if value == value},
     }
 
@@ -136,12 +145,33 @@ def frame(table: "pd.DataFrame") -> dg.TableMetadataValue:
     return records({str(name): _shorten(value) for name, value in row.items()} for row in rows)
 
 
+def _by_depth(cells: "pd.DataFrame") -> "pd.DataFrame":
+    """The heatmap in figures: a row per model and depth, a column per context length."""
+    table = cells.pivot_table(index=["model", "depth"], columns="context_length", values="mean")
+    return table.rename_axis(columns=None).reset_index()
+
+
+def _by_field(fields: "pd.DataFrame") -> "pd.DataFrame":
+    """A row per field, a column per model: fields are many, and the UI's tables are narrow."""
+    table = fields.drop(columns="n").set_index("model").T
+    return table.rename_axis(index="field", columns=None).reset_index()
+
+
 def _code_block(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())
+    return "\n".join(
+        textwrap.fill(line, _PROMPT_COLUMNS, initial_indent=" " * 4, subsequent_indent=" " * 6)
+        for line in text.splitlines()
+    )
+
+
+def _legible(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def _shorten(value: Any) -> str | int | float | bool | None:
-    if value is None or isinstance(value, int | float | bool):
+    if isinstance(value, float):
+        return _legible(value)
+    if value is None or isinstance(value, int):
         return value
     text = str(value)
     return text if len(text) <= _PREVIEW_CHARACTERS else f"{text[:_PREVIEW_CHARACTERS]}…"

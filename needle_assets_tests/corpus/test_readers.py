@@ -333,7 +333,7 @@ def test_empty_address(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["foo://bar/x.parquet", "foo://bar/*.parquet"])
 def test_unknown_protocol(address: str) -> None:
-    fails(address, "foo", "cannot be used", "expected a Parquet file")
+    fails(address, address, "cannot be used", "expected a Parquet file")
 
 
 def test_wildcard_without_a_match(tmp_path: Path) -> None:

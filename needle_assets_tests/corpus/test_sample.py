@@ -36,7 +36,8 @@ def rows() -> pd.DataFrame:
     """The sample beside its truth, in pandas; infoboxes as lists of pairs."""
     corpus = sample_corpus(ROWS, 0)
     frame: pd.DataFrame = corpus.drop_columns(["infobox"]).to_pandas()
-    frame["infobox"] = [dict(pairs) for pairs in corpus["infobox"].to_pylist()]
+    boxes = [dict(pairs) for pairs in corpus["infobox"].to_pylist()]
+    frame["infobox"] = pd.Series(boxes, dtype=object)
     truth = sample_truth(ROWS, 0).to_pandas()
     assert (truth["bio_id"] == frame["bio_id"]).all()
     return frame.join(truth.drop(columns="bio_id"))

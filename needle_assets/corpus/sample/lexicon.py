@@ -271,9 +271,9 @@ def _adjectives(text: str) -> tuple[str, ...]:
 
 
 def _infobox(source: str) -> tuple[tuple[str, Template], ...]:
-    """``key=template`` by commas; a key alone has the value of the person's own facts."""
-    pairs = (part.partition("=") for part in _split(source, ","))
-    return tuple((key.strip(), phrase(value.strip())) for key, _, value in pairs if value)
+    """``key=template`` by semicolons: the fields beside name, dates and places."""
+    pairs = (part.partition("=") for part in _split(source, ";"))
+    return tuple((key.strip(), phrase(value.strip())) for key, _, value in pairs)
 
 
 def _sport(entry: Mapping[str, Any], pools: Mapping[str, str]) -> Calling:

@@ -58,7 +58,7 @@ def _design(length: int, settings: Settings) -> HaystackDesign:
 
 
 def _metadata(table: pa.Table, length: int, settings: Settings) -> dict[str, object]:
-    filled = pc.divide(pc.add(table["prompt_tokens"], settings.answer_tokens), length)
+    filled = pc.divide(pc.add(table["prompt_tokens"], settings.answer_tokens), float(length))
     test = table.filter(pc.field("split") == "test")
     return {
         "examples": metadata.value_counts(table["split"]),

@@ -1,0 +1,35 @@
+"""Fixtures for tests of the Dagster layer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from needle_assets_tests.defs.world import World, new_world_in, own_environment, world_in
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _own_environment() -> Iterator[None]:
+    with own_environment():
+        yield
+
+
+@pytest.fixture(scope="package")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A project in which every asset was materialized once, to look at only."""
+    with world_in(tmp_path_factory.mktemp("finished")) as made:
+        yield made
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """The same, to do anything with."""
+    with world_in(tmp_path / "project") as made:
+        yield made
+
+
+@pytest.fixture
+def new_world(tmp_path: Path) -> Iterator[World]:
+    """A project in which nothing happened yet."""
+    with new_world_in(tmp_path / "project") as made:
+        yield made

@@ -1,0 +1,233 @@
+"""A small project that ran once, for tests of what happens next: its store, instance and model.
+
+The corpus is the built-in sample, the model a scripted chat server that knows every label.
+"""
+
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from needle_assets.definitions import build_defs
+from needle_assets.defs.launch import register
+from needle_assets.defs.resources import Tokenizer
+from needle_assets.evaluation.registry import ModelEntry, ModelRegistry
+from needle_assets.labels.biography import BIOGRAPHY_TASK
+from needle_assets.settings import Settings
+from needle_assets.storage import read_table
+from needle_assets_tests.support.chat_server import ChatRequest, ChatServer, Reply
+
+PROJECT = Path(__file__).parents[2]
+
+UNPARTITIONED = ("raw_wiki_bio", "anonymized_bios", "filtered_needles", "needle_labels")
+
+LENGTH = "512"
+MODEL = "scripted"
+SWEEP = f"{LENGTH}|{MODEL}"
+
+SMALL: dict[str, Any] = {
+    "corpus": "",
+    "sample_rows": 400,
+    "seed": 0,
+    "depths": 2,
+    "draws": 2,
+    "train_examples": 4,
+    "validation_examples": 2,
+    "labeler": "auto",
+    "endpoint_url": "",
+}
+"""Settings of the small project; what it asks is 2 draws x 2 depths = 4 questions."""
+
+QUESTIONS = 4
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class World:
+    """A project's folder with ``.needle`` and ``.dagster`` in it, and the model it asks."""
+
+    folder: Path
+    instance: dg.DagsterInstance
+    server: ChatServer
+
+    @property
+    def store(self) -> Path:
+        return self.folder / ".needle"
+
+    def settings(self, **changes: Any) -> Settings:
+        return Settings(**{"home": str(self.store), **SMALL, **changes})
+
+    def definitions(self, settings: Settings | None = None) -> dg.Definitions:
+        return build_defs(
+            settings or self.settings(), resource_overrides={"tokenizer": shared_tokenizer()}
+        )
+
+    def run(
+        self,
+        *assets: str,
+        partition: str | None = None,
+        tags: dict[str, str] | None = None,
+        **changes: Any,
+    ) -> dg.ExecuteInProcessResult:
+        """Materialize assets in one run; a step that fails raises."""
+        job = self.definitions(self.settings(**changes)).resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(asset) for asset in assets],
+            partition_key=partition,
+            tags=tags,
+            run_config=_QUIET,
+        )
+
+    def run_job(self, name: str, **arguments: Any) -> dg.ExecuteInProcessResult:
+        """Run one of the named jobs."""
+        config = _QUIET | arguments.pop("run_config", {})
+        job = self.definitions().resolve_job_def(name)
+        return job.execute_in_process(instance=self.instance, run_config=config, **arguments)
+
+    def table(self, *path: str) -> pa.Table:
+        """What lies in the store for an asset and its partition."""
+        *folders, name = path
+        return read_table(self.store.joinpath("assets", *folders, f"{name}.parquet"))
+
+    def outputs(self) -> dict[str, bytes]:
+        """Everything under ``assets``, locks and other hidden files included."""
+        assets = self.store / "assets"
+        return {
+            str(path.relative_to(assets)): path.read_bytes()
+            for path in sorted(assets.rglob("*"))
+            if path.is_file() and path.suffix != ".lock"
+        }
+
+    def register_model(self, slug: str, **entry: Any) -> None:
+        """Register a model of the scripted server, with its partition."""
+        made = ModelEntry(
+            **{
+                "slug": slug,
+                "base_url": self.server.base_url,
+                "model": "reader",
+                "context_window": 4096,
+                "api_key_env": "SCRIPTED_KEY",
+                **entry,
+            }
+        )
+        ModelRegistry(self.settings().root / "models.json").add(made, replace=True)
+        register(self.instance, [], [slug])
+
+    def logged(self, run_id: str) -> str:
+        """All that a run left in the event log, as stored."""
+        return "\n".join(
+            dg.serialize_value(record.event_log_entry)
+            for record in self.instance.get_records_for_run(run_id).records
+        )
+
+
+@contextmanager
+def own_environment() -> Iterator[None]:
+    """No setting of whoever runs the tests; the scripted model's key is set."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("NEEDLE_") or name == "DAGSTER_HOME":
+                patch.delenv(name)
+        patch.setenv("SCRIPTED_KEY", "test-key")
+        yield
+
+
+@functools.cache
+def shared_tokenizer() -> Tokenizer:
+    """The reference tokenizer, read once for all tests."""
+    return Tokenizer(Settings(home=str(finished_folder() / ".needle"), **SMALL))
+
+
+@functools.cache
+def _server() -> ChatServer:
+    return ChatServer(lambda _: Reply(status=500), models=("reader",))
+
+
+@functools.cache
+def _kept() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory()
+
+
+@functools.cache
+def finished_folder() -> Path:
+    """A project in which every asset was materialized once. Copy it, don't change it."""
+    folder = Path(_kept().name)
+    shutil.copy(PROJECT / "dagster.yaml", folder)
+    with _instance(folder) as instance:
+        world = World(folder, instance, _server())
+        settings = world.settings()
+        world.register_model(MODEL)
+        register(instance, [LENGTH], [])
+        job = build_defs(settings).resolve_implicit_global_asset_job_def()
+
+        def materialize(*assets: str, partition: str | None = None) -> None:
+            job.execute_in_process(
+                instance=instance,
+                asset_selection=[dg.AssetKey(asset) for asset in assets],
+                partition_key=partition,
+                run_config=_QUIET,
+            )
+
+        materialize(*UNPARTITIONED)
+        materialize("haystacks", "finetune_upload", partition=LENGTH)
+        world.server.reply = knows(world.table("needle_labels"))
+        materialize("eval_results", partition=SWEEP)
+        materialize("leaderboard")
+    return folder
+
+
+@contextmanager
+def world_in(folder: Path) -> Iterator[World]:
+    """A copy of the finished project, to do anything with."""
+    shutil.copytree(finished_folder(), folder, dirs_exist_ok=True)
+    with _instance(folder) as instance:
+        world = World(folder, instance, _server())
+        world.server.requests.clear()
+        world.server.reply = knows(world.table("needle_labels"))
+        yield world
+
+
+@contextmanager
+def new_world_in(folder: Path) -> Iterator[World]:
+    """A project in which nothing happened yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PROJECT / "dagster.yaml", folder)
+    with _instance(folder) as instance:
+        world = World(folder, instance, _server())
+        world.server.requests.clear()
+        yield world
+
+
+@contextmanager
+def _instance(folder: Path) -> Iterator[dg.DagsterInstance]:
+    """The project's own dagster.yaml, its relative paths taken from ``folder``."""
+    shipped = (folder / "dagster.yaml").read_text()
+    with tempfile.TemporaryDirectory() as config:
+        absolute = shipped.replace("base_dir: .dagster", f"base_dir: {folder}/.dagster")
+        (Path(config) / "dagster.yaml").write_text(absolute)
+        with dg.DagsterInstance.from_config(config) as instance:
+            yield instance
+
+
+def knows(labels: pa.Table) -> Callable[[ChatRequest], Reply]:
+    """A model that answers every question with the label, and anything else with an error."""
+    answers = {
+        BIOGRAPHY_TASK.question(name): label
+        for name, label in zip(labels["name"].to_pylist(), labels["label"].to_pylist(), strict=True)
+    }
+
+    def reply(request: ChatRequest) -> Reply:
+        return Reply(answers[request.user.splitlines()[-1]])
+
+    return reply
