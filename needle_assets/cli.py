@@ -229,7 +229,7 @@ def _work() -> Iterator[Progress]:
 @contextmanager
 def _launcher(settings: Settings, progress: Progress) -> Iterator["Launcher"]:
     from needle_assets.definitions import build_defs
-    from needle_assets.defs.launch import Launcher, instance_here
+    from needle_assets.defs.launch import instance_here, launcher
 
     def of_work(work: str) -> Callable[[int, int], None]:
         task = progress.add_task(work, total=None)
@@ -240,8 +240,11 @@ def _launcher(settings: Settings, progress: Progress) -> Iterator["Launcher"]:
         return report
 
     definitions = build_defs(settings, resource_overrides={"progress": of_work})
-    with instance_here(dagster_home()) as instance:
-        yield Launcher(definitions, instance, settings)
+    with (
+        instance_here(dagster_home()) as instance,
+        launcher(definitions, instance, settings) as launching,
+    ):
+        yield launching
 
 
 def _bring_up_to_date(

@@ -38,7 +38,7 @@ def add_lengths(context: dg.OpExecutionContext, config: ContextLengths) -> None:
     context.log.info("context lengths %s can be launched now", lengths)
 
 
-@dg.job
+@dg.job(config=dg.RunConfig({"add_lengths": ContextLengths(context_lengths=["4096"])}))
 def add_context_length() -> None:
     """Add context lengths; then materialize their partitions of ``haystacks``."""
     add_lengths()
@@ -69,7 +69,11 @@ def add_registered_model(
         add_model(context.instance, config.slug)
 
 
-@dg.job
+# What the launchpad opens with: every key, and values that fail until they are filled in.
+_TO_FILL_IN = Model(slug="", base_url="http://localhost:8000/v1", model="", context_window=0)
+
+
+@dg.job(config=dg.RunConfig({"add_registered_model": _TO_FILL_IN}))
 def register_model() -> None:
     """Register a model; then materialize its partitions of ``eval_results``."""
     add_registered_model()

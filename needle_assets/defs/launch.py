@@ -24,6 +24,7 @@ from needle_assets.defs.provenance import (
 from needle_assets.defs.versions import code_version
 from needle_assets.errors import NeedleError
 from needle_assets.settings import Settings
+from needle_assets.storage import exclusive
 
 
 class LaunchError(NeedleError):
@@ -78,6 +79,44 @@ class Launched:
     seconds: float
 
 
+_LAUNCHED_TAG = "needle/launched_on"
+"""Tag of the runs of this module: the store that they were launched on."""
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@contextmanager
+def launcher(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, settings: Settings
+) -> Iterator["Launcher"]:
+    """A launcher that has its store to itself, for the length of the block.
+
+    Raises:
+        StorageError: another command is launching on this store.
+    """
+    store = settings.scratch.resolve()
+    with exclusive(store / "launch", f"{store} from the command line"):
+        _end_dead_runs(instance, store)
+        yield Launcher(definitions, instance, settings)
+
+
+def _end_dead_runs(instance: dg.DagsterInstance, store: Path) -> None:
+    """End what an earlier process was killed over: it would hold its pool slots for ever.
+
+    Called while the store is locked, so that an unfinished run of this module has no process.
+    """
+    dead = dg.RunsFilter(tags={_LAUNCHED_TAG: str(store)}, statuses=_UNFINISHED)
+    for run in instance.get_runs(filters=dead):
+        instance.report_run_failed(run, "the command that launched it was killed")
+        if instance.event_log_storage.supports_global_concurrency_limits:
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
 class Launcher:
     """Brings assets up to date, one partition at a time, in this process."""
 
@@ -107,6 +146,7 @@ class Launcher:
                 instance=self.instance,
                 asset_selection=[dg.AssetKey(asset)],
                 partition_key=partition,
+                tags={_LAUNCHED_TAG: str(self._settings.scratch.resolve())},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
         except dg.Failure as failure:

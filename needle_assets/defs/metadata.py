@@ -159,7 +159,14 @@ def _by_field(fields: "pd.DataFrame") -> "pd.DataFrame":
 
 def _code_block(text: str) -> str:
     return "\n".join(
-        textwrap.fill(line, _PROMPT_COLUMNS, initial_indent=" " * 4, subsequent_indent=" " * 6)
+        textwrap.fill(
+            line,
+            _PROMPT_COLUMNS,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 6,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         for line in text.splitlines()
     )
 

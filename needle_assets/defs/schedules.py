@@ -8,7 +8,12 @@ from needle_assets.defs.jobs import evaluate
 from needle_assets.defs.journals import EVALUATION_TAG
 
 
-@dg.schedule(job=evaluate, cron_schedule="0 6 * * 1", execution_timezone="UTC")
+@dg.schedule(
+    job=evaluate,
+    cron_schedule="0 6 * * 1",
+    execution_timezone="UTC",
+    description="Ask every model again about every context length that it was evaluated at.",
+)
 def weekly_reevaluation(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Every Monday morning, each (length, model) that was evaluated before, in a fresh journal."""
     day = context.scheduled_execution_time.strftime("%Y-%m-%d")
