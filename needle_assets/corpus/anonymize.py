@@ -5,7 +5,7 @@ good needles (`needles`), do not belong here.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -32,6 +32,9 @@ REASONS = (EMPTY_TEXT, NO_NAME, NAME_NOT_IN_TEXT, TRACE_OF_NAME, TRACE_OF_SCRIPT
 """Why a row is left out, in the order of the funnel."""
 
 
+_TOLD_EVERY = 1000
+
+
 @dataclass(frozen=True)
 class Anonymized:
     """What anonymising a corpus gave.
@@ -47,7 +50,9 @@ class Anonymized:
     total: int
 
 
-def anonymize(raw: pa.Table, *, seed: int) -> Anonymized:
+def anonymize(
+    raw: pa.Table, *, seed: int, progress: Callable[[int, int], None] | None = None
+) -> Anonymized:
     """Give every biography of a corpus a new name.
 
     Texts become one line with real brackets and quotes. A whole name becomes the new whole name,
@@ -57,6 +62,7 @@ def anonymize(raw: pa.Table, *, seed: int) -> Anonymized:
     Args:
         raw: a table of ``RAW_SCHEMA``. A row's new name depends on its place in it.
         seed: the corpus's seed.
+        progress: called with (rows done, rows to do) every thousand rows.
 
     Raises:
         CorpusError: the table lacks a column of ``RAW_SCHEMA``.
@@ -81,6 +87,8 @@ def anonymize(raw: pa.Table, *, seed: int) -> Anonymized:
         strict=True,
     )
     for row, (title, infobox, text, person) in enumerate(rows):
+        if progress and row % _TOLD_EVERY == 0:
+            progress(row, raw.num_rows)
         outcome = _anonymize_row(row, title, infobox, text, pool, person=person)
         if isinstance(outcome, str):
             removed[outcome] += 1
@@ -88,6 +96,8 @@ def anonymize(raw: pa.Table, *, seed: int) -> Anonymized:
         kept.append(row)
         names.append(outcome.name)
         bios.append(outcome.bio)
+    if progress:
+        progress(raw.num_rows, raw.num_rows)
     picked = pa.array(kept, pa.int64())
     table = pa.table(
         {

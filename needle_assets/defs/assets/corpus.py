@@ -10,6 +10,7 @@ from needle_assets.corpus.sample import sample_corpus
 from needle_assets.defs import metadata
 from needle_assets.defs.automation import when_inputs_change
 from needle_assets.defs.failures import as_failure
+from needle_assets.defs.progress import ProgressFactory
 from needle_assets.defs.resources import Tokenizer
 from needle_assets.settings import Settings
 
@@ -30,10 +31,11 @@ def anonymized_bios(
     raw_wiki_bio: pa.Table,
     settings: dg.ResourceParam[Settings],
     tokenizer: dg.ResourceParam[Tokenizer],
+    progress: dg.ResourceParam[ProgressFactory],
 ) -> dg.Output[pa.Table]:
     """Biographies under new, unique names, each counted in tokens and assigned to one split."""
     with as_failure():
-        anonymized = anonymize(raw_wiki_bio, seed=settings.seed)
+        anonymized = anonymize(raw_wiki_bio, seed=settings.seed, progress=progress("Anonymising"))
         tokens = tokenizer.reference.count(anonymized.table["bio"].to_pylist())
         bios = anonymized.table.append_column("token_count", pa.array(tokens)).append_column(
             "split", assign_splits(anonymized.table, seed=settings.seed)
