@@ -26,7 +26,7 @@ $(VENV)/.synced-ui: pyproject.toml uv.lock $(VENV)/.synced
 	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --extra local --group ui --quiet
 	@touch $@
 
-.PHONY: help setup demo ui test test-slow test-ui check format
+.PHONY: help setup demo ui test test-slow test-ui check bench format
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ check: setup  ## Lint, types, import rules, definitions
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/dg check defs
 	$(BIN)/dagster definitions validate
+
+bench: setup  ## Measure what building the data costs, as ratios
+	$(BIN)/python benchmarks/build.py
 
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix

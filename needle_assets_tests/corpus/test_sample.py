@@ -3,7 +3,6 @@
 import calendar
 import difflib
 import re
-import time
 from collections import Counter, defaultdict
 from functools import cache
 from itertools import pairwise
@@ -88,13 +87,6 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     assert content_hash(sample_corpus(40, 1)) == content_hash(sample_corpus(40, 1))
     here, there = sample_corpus(40, 1)["text"].to_pylist(), sample_corpus(40, 2)["text"].to_pylist()
     assert not set(here) & set(there)
-
-
-def test_three_thousand_rows_take_less_than_two_seconds_of_one_core() -> None:
-    rows()  # libraries that convert to Arrow are imported by now
-    start = time.process_time()
-    sample_corpus(ROWS, 3)
-    assert time.process_time() - start < 2
 
 
 # --- what it covers --------------------------------------------------------------------------

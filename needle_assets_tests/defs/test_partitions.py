@@ -122,7 +122,11 @@ def test_the_job_refuses_an_entry_that_cannot_work(
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"context_window": "many"}, "context_window"), ({"slug": 5}, "slug"), ({"color": 1}, "color")],
+    [
+        ({"context_window": "many"}, "context_window"),
+        ({"slug": 5}, "slug"),
+        ({"color": 1}, "color"),
+    ],
 )
 def test_the_job_refuses_values_of_another_type_before_it_starts(
     new_world: World, changes: dict[str, Any], named: str
