@@ -7,6 +7,9 @@ export PYTHONUNBUFFERED := 1
 # Analytics of libraries stay off, here and in every run that a target starts.
 export GX_ANALYTICS_ENABLED := false
 export HF_HUB_DISABLE_TELEMETRY := 1
+export DAGSTER_DISABLE_TELEMETRY := 1
+# As if it were activated: dg warns where it is not.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
 
@@ -38,7 +41,8 @@ demo: setup  ## Run the whole loop on a real model and write the report
 
 ui: setup  ## Open Dagster's UI on this project (http://localhost:3000)
 	$(BIN)/needle init
-	$(BIN)/dg dev
+	@# Without it dg reads the same dagster.yaml, but says that nothing will be kept.
+	DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)}" $(BIN)/dg dev
 
 test: setup  ## Run the tests
 	$(BIN)/pytest

@@ -21,7 +21,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 from needle_assets.errors import NeedleError
 from needle_assets.settings import Settings, dagster_home, load_env_file, load_settings
@@ -123,7 +123,8 @@ def settings() -> None:
     _console.print(table)
 
 
-@lengths_app.command("add")
+# A length such as -4 is refused in our own words, not as an unknown option.
+@lengths_app.command("add", context_settings={"ignore_unknown_options": True})
 def lengths_add(
     lengths: Annotated[list[str], typer.Argument(help="Tokens, in plain digits: 4096.")],
 ) -> None:
@@ -134,7 +135,8 @@ def lengths_add(
         register(instance, lengths, [])
     _console.print(
         f"added {', '.join(lengths)}; build one by: "
-        f"dg launch --assets haystacks --partition {lengths[0]}"
+        f"dg launch --assets haystacks --partition {lengths[0]}",
+        soft_wrap=True,
     )
 
 
@@ -184,7 +186,8 @@ def models_add(
         ModelRegistry(_settings().root / "models.json").add(entry)
         register(instance, [], [slug])
     _console.print(
-        f"added {slug}; evaluate it by: dg launch --assets eval_results --partition '1024|{slug}'"
+        f"added {slug}; evaluate it by: dg launch --assets eval_results --partition '1024|{slug}'",
+        soft_wrap=True,
     )
 
 
@@ -193,7 +196,14 @@ def models_list() -> None:
     """List the registered models."""
     from needle_assets.evaluation.registry import ModelRegistry
 
-    table = Table("slug", "model", "base_url", "window", "key from", "JSON schema")
+    table = Table(
+        # What is typed elsewhere must be whole, also where the terminal is narrow.
+        Column("slug", no_wrap=True, overflow="ignore"),
+        *(Column(name, overflow="fold") for name in ("model", "base_url")),
+        Column("window", no_wrap=True, overflow="ignore"),
+        "key from",
+        "JSON schema",
+    )
     for entry in ModelRegistry(_settings().root / "models.json").list():
         table.add_row(
             entry.slug,

@@ -14,4 +14,5 @@ def as_failure() -> Iterator[None]:
     try:
         yield
     except NeedleError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        # Without its cause, which may quote what a server said, a key among it.
+        raise dg.Failure(description=str(error), allow_retries=False) from None

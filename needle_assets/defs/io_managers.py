@@ -33,6 +33,9 @@ class _StoreIOManager(dg.UPathIOManager):
         """Where an op's output lies under the root."""
         return UPath(RUNS, *context.get_identifier())
 
+    def make_directory(self, path: UPath) -> None:
+        """Nothing: whoever writes a file makes its folder, and says so when it cannot."""
+
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:  # noqa: ARG002
         """Write the whole file, or fail and leave what was there."""
         with as_failure(), exclusive(path, str(path)):

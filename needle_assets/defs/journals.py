@@ -1,8 +1,9 @@
 """Which journal an evaluation writes, and when it is over.
 
-A run that died resumes the open journal of its (length, model). A finished evaluation closes it,
-so that whoever materializes the partition again gets fresh answers; a scheduled one has a journal
-of its own from the start. What a journal is, is `evaluation.journal`'s.
+A run that died, or in which questions failed, resumes the open journal of its (length, model). A
+finished evaluation closes it, so that whoever materializes the partition again gets fresh answers;
+a scheduled one has a journal of its own from the start. What a journal is, is
+`evaluation.journal`'s.
 """
 
 from pathlib import Path

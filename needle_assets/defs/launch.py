@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 from needle_assets.defs.partitions import add_context_lengths, add_model
 from needle_assets.defs.provenance import (
@@ -39,6 +40,11 @@ def instance_here(dagster_home: str) -> Iterator[dg.DagsterInstance]:
         LaunchError: there is neither.
     """
     if dagster_home:
+        if not Path(dagster_home).is_absolute() or not Path(dagster_home).is_dir():
+            raise LaunchError(
+                f"DAGSTER_HOME is {dagster_home}; expected the absolute path of a folder that is "
+                "there. Make it, or unset DAGSTER_HOME to use this folder's dagster.yaml"
+            )
         with dg.DagsterInstance.get() as instance:
             yield instance
         return
@@ -164,7 +170,20 @@ class Launcher:
         if version_tag(made, CODE_VERSION) != code_version(asset, self._settings):
             return False
         parents = self._definitions.resolve_asset_graph().get(dg.AssetKey(asset)).parent_keys
-        return all(self._saw_latest(made, key.to_user_string(), partition) for key in parents)
+        return self._is_checked(asset) and all(
+            self._saw_latest(made, key.to_user_string(), partition) for key in parents
+        )
+
+    def _is_checked(self, asset: str) -> bool:
+        """Whether the rows that are there passed every blocking check: else it must fail again."""
+        graph = self._definitions.resolve_asset_graph()
+        key = dg.AssetKey(asset)
+        made = self.instance.fetch_materializations(key, limit=1).records[0]
+        return all(
+            _passed(self.instance.get_latest_asset_check_evaluation_record(check), made.storage_id)
+            for check in graph.get(key).check_keys
+            if graph.get(check).blocking
+        )
 
     def _saw_latest(
         self, made: dg.AssetMaterialization, parent: str, partition: str | None
@@ -190,3 +209,13 @@ class Launcher:
             stem = stem.joinpath(*partition.split("|"))
         names = (f"{stem.name}.parquet", f"{stem.name}.json")
         return any((stem.parent / name).exists() for name in names)
+
+
+def _passed(record: AssetCheckExecutionRecord | None, materialization: int) -> bool:
+    """Whether a check's latest record says that this materialization passed."""
+    evaluation = record.evaluation if record else None
+    # A check that was planned and never ran has left a record too.
+    if not isinstance(evaluation, dg.AssetCheckEvaluation):
+        return False
+    target = evaluation.target_materialization_data
+    return evaluation.passed and target is not None and target.storage_id == materialization

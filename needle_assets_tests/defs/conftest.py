@@ -1,6 +1,8 @@
 """Fixtures for tests of the Dagster layer."""
 
-from collections.abc import Iterator
+import errno
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,13 @@ def new_world(tmp_path: Path) -> Iterator[World]:
     """A project in which nothing happened yet."""
     with new_world_in(tmp_path / "project") as made:
         yield made
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on nothing more can be written whole."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return lambda: monkeypatch.setattr(os, "fsync", full)

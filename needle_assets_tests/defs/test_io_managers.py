@@ -1,9 +1,7 @@
 """Where assets lie, whole or not at all, and how many partitions an input gets."""
 
-import errno
-import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -207,18 +205,14 @@ def test_a_receipt_is_json(root: UPath) -> None:
 
 @pytest.mark.parametrize("earlier", [True, False])
 def test_a_full_disk_leaves_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
+    tmp_path: Path, full_disk: Callable[[], None], earlier: bool
 ) -> None:
     root = UPath(tmp_path)
     manager = ParquetIOManager(root)
     if earlier:
         manager.handle_output(output("haystacks", "512"), TABLE)
     before = files(root)
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
+    full_disk()
     with pytest.raises(
         dg.Failure, match=r"haystacks/512\.parquet.*No space left on device.*NEEDLE_HOME"
     ) as caught:

@@ -1,4 +1,4 @@
-"""Keys of the two dynamic dimensions: bad ones never get in, and do no harm where the UI adds one."""
+"""Keys of the two dynamic dimensions: bad ones get in only by the UI, and do no harm there."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,5 +1,7 @@
 """The evaluation group: every question asked and scored, and what it all amounts to."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +18,7 @@ from needle_assets.evaluation.client import Question, answers_table, ask_all
 from needle_assets.evaluation.journal import open_journal
 from needle_assets.evaluation.registry import check_window
 from needle_assets.evaluation.report import build_report
-from needle_assets.evaluation.scoring import score_table
+from needle_assets.evaluation.scoring import Outcome, score_table
 from needle_assets.evaluation.statistics import length_table
 from needle_assets.labels.biography import BIOGRAPHY_TASK
 from needle_assets.settings import Settings
@@ -63,7 +65,7 @@ def score_answers(
     answers: pa.Table,
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[Models],
-) -> dg.Output[pa.Table]:
+) -> Iterator[dg.Output[pa.Table]]:
     """Score every question, answered or not."""
     with as_failure():
         length, slug = current_sweep(context)
@@ -76,9 +78,13 @@ def score_answers(
             haystacks_version=metadata.data_version(haystacks),
             prices=models.registry.get(slug).prices,
         )
-    close_journal(journal_folder(settings, length, slug), journal_epoch(context), context.run_id)
     shown = metadata.of_results(results, BIOGRAPHY_TASK, settings.seed)
-    return metadata.materialized(results, shown)
+    yield metadata.materialized(results, shown)
+    # After the yield the rows are stored. Questions that failed keep the round open: the next run
+    # asks those alone.
+    if Outcome.ERROR not in results["outcome"].to_pylist():
+        folder = journal_folder(settings, length, slug)
+        close_journal(folder, journal_epoch(context), context.run_id)
 
 
 @dg.graph_asset(group_name="evaluation", partitions_def=sweeps, kinds={"openai", "parquet"})
