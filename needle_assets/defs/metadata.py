@@ -28,7 +28,7 @@ _MEANS = ["model", "context_length", "mean", "low", "high", "n", "exact", "post"
 """What counts first: the rest may be out of sight."""
 
 _PREVIEW_ROWS = 5
-_PREVIEW_CHARACTERS = 90
+_PREVIEW_CHARACTERS = 60
 """Metadata lives in the event log: a preview shows, it does not store. Cells are narrow there."""
 
 
@@ -64,6 +64,11 @@ def records(rows: Iterable[Mapping[str, str | int | float | bool | None]]) -> dg
     if not listed:
         listed = [dg.TableRecord({"": "no rows"})]
     return dg.MetadataValue.table(listed)
+
+
+def legible(value: float) -> float:
+    """The number to four digits: the UI shows all that it is given."""
+    return float(f"{value:.4g}")
 
 
 def counts(title: str, values: Mapping[str, int]) -> dg.TableMetadataValue:
@@ -126,9 +131,9 @@ def of_results(results: pa.Table, task: Task, seed: int) -> dict[str, Any]:
         min_count=1
     )
     return {
-        "mean_score": _legible(pc.mean(results["score"]).as_py()),
-        "mean_post_score": _legible(pc.mean(results["post_score"]).as_py()),
-        "best_constant_answer": _legible(floor),
+        "mean_score": legible(pc.mean(results["score"]).as_py()),
+        "mean_post_score": legible(pc.mean(results["post_score"]).as_py()),
+        "best_constant_answer": legible(floor),
         "means": frame(lengths[_MEANS]),
         "means_by_depth": frame(_by_depth(cells)),
         "heatmap": image(plots.to_svg(plots.heatmap(cells)), "Heatmap"),
@@ -171,13 +176,9 @@ def _code_block(text: str) -> str:
     )
 
 
-def _legible(value: float) -> float:
-    return float(f"{value:.6g}")
-
-
 def _shorten(value: Any) -> str | int | float | bool | None:
     if isinstance(value, float):
-        return _legible(value)
+        return legible(value)
     if value is None or isinstance(value, int):
         return value
     text = str(value)

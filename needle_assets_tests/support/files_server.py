@@ -48,8 +48,10 @@ def files_server(api_key: str = "test-key", *, paging: bool = True) -> Iterator[
                 return
             kind = self.headers["Content-Type"].encode()
             parts = message_from_bytes(b"Content-Type: " + kind + b"\r\n\r\n" + body, policy=HTTP)
-            fields = {part.get_param("name", header="content-disposition"): part
-                      for part in parts.iter_parts()}
+            fields = {
+                part.get_param("name", header="content-disposition"): part
+                for part in parts.iter_parts()
+            }
             content = fields["file"].get_payload(decode=True)
             file = {
                 "id": f"file-{len(state.files)}",

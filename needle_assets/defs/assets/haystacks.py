@@ -63,8 +63,8 @@ def _metadata(table: pa.Table, length: int, settings: Settings) -> dict[str, obj
     return {
         "examples": metadata.value_counts(table["split"]),
         "prompt_tokens": int(pc.sum(table["prompt_tokens"]).as_py()),
-        "least_filled": float(pc.min(filled).as_py()),
-        "most_filled": float(pc.max(filled).as_py()),
+        "least_filled": metadata.legible(pc.min(filled).as_py()),
+        "most_filled": metadata.legible(pc.max(filled).as_py()),
         "depths": metadata.depth_plot(test),
         "example_prompt": metadata.prompt(test),
     }
