@@ -45,7 +45,7 @@ ui: setup  ## Open Dagster's UI on this project (http://localhost:3000)
 	DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)}" $(BIN)/dg dev
 
 test: setup  ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-slow: setup  ## Run the tests that take long
 	$(BIN)/pytest -m slow

@@ -75,5 +75,7 @@ def _summary(report: QualityReport) -> str:
     failed = [row for row in report.rows if not row.success]
     if not failed:
         return f"all {len(report.rows)} expectations hold"
-    said = "; ".join(f"{row.expectation} of {row.column}: {row.observed}" for row in failed)
+    said = "; ".join(
+        f"{row.expectation} of {row.column or 'the table'}: {row.observed}" for row in failed
+    )
     return f"{len(failed)} of {len(report.rows)} expectations fail: {said}"

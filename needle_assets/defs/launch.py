@@ -12,7 +12,6 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 from needle_assets.defs.partitions import add_context_lengths, add_model
 from needle_assets.defs.provenance import (
@@ -158,9 +157,14 @@ class Launcher:
         except dg.Failure as failure:
             raise LaunchError(failure.description or str(failure)) from failure
         except DagsterAssetCheckFailedError as error:
+            said = "; ".join(
+                f"{evaluation.check_name}: {evaluation.description}"
+                for evaluation in self._evaluations(asset)
+                if evaluation and not evaluation.passed
+            )
             raise LaunchError(
-                f"{error} Look at the check's page in the UI (make ui), or at the data docs under "
-                f"{self._settings.root / 'data_docs'}"
+                f"{asset} failed its check {said}. Look at the data docs under "
+                f"{self._settings.root / 'data_docs'}, or at the check in the UI (make ui)"
             ) from error
 
     def _is_current(self, asset: str, partition: str | None) -> bool:
@@ -176,14 +180,24 @@ class Launcher:
 
     def _is_checked(self, asset: str) -> bool:
         """Whether the rows that are there passed every blocking check: else it must fail again."""
-        graph = self._definitions.resolve_asset_graph()
-        key = dg.AssetKey(asset)
-        made = self.instance.fetch_materializations(key, limit=1).records[0]
+        made = self.instance.fetch_materializations(dg.AssetKey(asset), limit=1).records[0]
         return all(
-            _passed(self.instance.get_latest_asset_check_evaluation_record(check), made.storage_id)
-            for check in graph.get(key).check_keys
-            if graph.get(check).blocking
+            evaluation is not None
+            and evaluation.passed
+            and evaluation.target_materialization_data is not None
+            and evaluation.target_materialization_data.storage_id == made.storage_id
+            for evaluation in self._evaluations(asset)
         )
+
+    def _evaluations(self, asset: str) -> Iterator[dg.AssetCheckEvaluation | None]:
+        """What each blocking check of an asset said last; None where it never ran to its end."""
+        graph = self._definitions.resolve_asset_graph()
+        for check in graph.get(dg.AssetKey(asset)).check_keys:
+            if graph.get(check).blocking:
+                record = self.instance.get_latest_asset_check_evaluation_record(check)
+                evaluation = record.evaluation if record else None
+                # A check that was planned leaves a record too, of another kind.
+                yield evaluation if isinstance(evaluation, dg.AssetCheckEvaluation) else None
 
     def _saw_latest(
         self, made: dg.AssetMaterialization, parent: str, partition: str | None
@@ -209,13 +223,3 @@ class Launcher:
             stem = stem.joinpath(*partition.split("|"))
         names = (f"{stem.name}.parquet", f"{stem.name}.json")
         return any((stem.parent / name).exists() for name in names)
-
-
-def _passed(record: AssetCheckExecutionRecord | None, materialization: int) -> bool:
-    """Whether a check's latest record says that this materialization passed."""
-    evaluation = record.evaluation if record else None
-    # A check that was planned and never ran has left a record too.
-    if not isinstance(evaluation, dg.AssetCheckEvaluation):
-        return False
-    target = evaluation.target_materialization_data
-    return evaluation.passed and target is not None and target.storage_id == materialization

@@ -92,6 +92,9 @@ def image(svg: str, alt: str) -> dg.MarkdownMetadataValue:
 
 def token_histogram(tokens: npt.NDArray[np.integer[Any]], title: str) -> dg.MarkdownMetadataValue:
     """How many tokens the rows have, as a plot."""
+    if not len(tokens):
+        # A check says what is wrong with an empty table; a plot must not do so before it.
+        return dg.MetadataValue.md("no rows")
     from needle_assets.evaluation import plots
 
     chart = plots.histogram(tokens.astype(np.int64), title, "reference tokens")

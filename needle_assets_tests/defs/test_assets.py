@@ -24,7 +24,7 @@ from needle_assets.defs.journals import EVALUATION_TAG
 from needle_assets.defs.provenance import DATA_VERSION, latest, version_tag
 from needle_assets.evaluation.registry import Prices
 from needle_assets.labels.tables import Labeled
-from needle_assets.storage import StorageError, read_table, write_table
+from needle_assets.storage import StorageError, exclusive, read_table, write_table
 from needle_assets_tests.defs.world import (
     LENGTH,
     MODEL,
@@ -592,6 +592,19 @@ def test_answers_that_could_not_be_stored_are_not_asked_again(
     world.run("eval_results", partition=SWEEP)
     assert world.server.count == QUESTIONS
     assert world.outputs() != before
+
+
+def test_of_two_runs_of_one_sweep_the_second_asks_nothing(world: World) -> None:
+    before = world.outputs()
+    journal = world.store / "journals" / LENGTH / MODEL / "open.jsonl"
+    with (
+        exclusive(journal, "the other run's"),
+        pytest.raises(dg.Failure, match=r"another run is writing the journal .*512/scripted") as it,
+    ):
+        world.run("eval_results", partition=SWEEP)
+    assert not it.value.allow_retries
+    assert world.server.count == 0
+    assert world.outputs() == before
 
 
 def test_a_scheduled_round_has_a_journal_of_its_own(world: World) -> None:

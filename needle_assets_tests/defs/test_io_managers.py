@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -74,16 +75,20 @@ def materialize(
     )
 
 
-def output(key: str, partition: str | None = None) -> dg.OutputContext:
-    return dg.build_output_context(asset_key=dg.AssetKey(key), partition_key=partition)
+def write(manager: dg.UPathIOManager, value: Any, key: str, partition: str | None = None) -> None:
+    """Hand the manager an asset's output."""
+    with dg.build_output_context(asset_key=dg.AssetKey(key), partition_key=partition) as context:
+        manager.handle_output(context, value)
 
 
-def asset_input(key: str, partition: str | None = None) -> dg.InputContext:
-    return dg.build_input_context(
+def read(manager: dg.UPathIOManager, key: str, partition: str | None = None) -> Any:
+    """What the manager hands to whoever takes the asset as its input."""
+    with dg.build_input_context(
         asset_key=dg.AssetKey(key),
         partition_key=partition,
         dagster_type=dg.PythonObjectDagsterType(pa.Table),
-    )
+    ) as context:
+        return manager.load_input(context)
 
 
 def sweep(length: str, model: str) -> dg.MultiPartitionKey:
@@ -102,10 +107,10 @@ def files(root: UPath) -> set[str]:
 
 def test_where_assets_lie(root: UPath) -> None:
     parquet, receipts = ParquetIOManager(root), ReceiptIOManager(root)
-    parquet.handle_output(output("raw_wiki_bio"), TABLE)
-    parquet.handle_output(output("haystacks", "512"), TABLE)
-    parquet.handle_output(output("eval_results", sweep("1024", "llama-3.1-8b")), TABLE)
-    receipts.handle_output(output("finetune_upload", "512"), {"tokens": 3, "cost": None})
+    write(parquet, TABLE, "raw_wiki_bio")
+    write(parquet, TABLE, "haystacks", "512")
+    write(parquet, TABLE, "eval_results", sweep("1024", "llama-3.1-8b"))
+    write(receipts, {"tokens": 3, "cost": None}, "finetune_upload", "512")
     assert files(root) == {
         "assets/raw_wiki_bio.parquet",
         "assets/haystacks/512.parquet",
@@ -119,21 +124,20 @@ def test_where_assets_lie(root: UPath) -> None:
 
 def test_what_is_written_is_read(root: UPath) -> None:
     parquet, receipts = ParquetIOManager(root), ReceiptIOManager(root)
-    parquet.handle_output(output("raw_wiki_bio"), TABLE)
-    receipts.handle_output(output("finetune_upload", "512"), {"files": ["ä"]})
-    assert parquet.load_input(asset_input("raw_wiki_bio")).equals(TABLE)
-    assert receipts.load_input(asset_input("finetune_upload", "512")) == {"files": ["ä"]}
+    write(parquet, TABLE, "raw_wiki_bio")
+    write(receipts, {"files": ["ä"]}, "finetune_upload", "512")
+    assert read(parquet, "raw_wiki_bio").equals(TABLE)
+    assert read(receipts, "finetune_upload", "512") == {"files": ["ä"]}
 
 
 def test_what_ops_hand_on_lies_under_runs(root: UPath) -> None:
     manager = ParquetIOManager(root)
-    written = dg.build_output_context(step_key="ask_model", name="result", run_id="0b51")
-    manager.handle_output(written, TABLE)
-    assert files(root) == {"runs/0b51/ask_model/result.parquet"}
-    read = dg.build_input_context(
-        upstream_output=written, dagster_type=dg.PythonObjectDagsterType(pa.Table)
-    )
-    assert manager.load_input(read).equals(TABLE)
+    with dg.build_output_context(step_key="ask_model", name="result", run_id="0b51") as written:
+        manager.handle_output(written, TABLE)
+        assert files(root) == {"runs/0b51/ask_model/result.parquet"}
+        kind = dg.PythonObjectDagsterType(pa.Table)
+        with dg.build_input_context(upstream_output=written, dagster_type=kind) as taken:
+            assert manager.load_input(taken).equals(TABLE)
 
 
 # --- partitions of an input --------------------------------------------------------------------
@@ -193,13 +197,13 @@ def test_a_partition_that_may_not_be_missing_is_named(
 @pytest.mark.parametrize("value", [None, [1], {"a": [1]}])
 def test_only_tables_are_tables(root: UPath, value: object) -> None:
     with pytest.raises(TypeError, match=r"expected a pyarrow Table for .*512\.parquet, found"):
-        ParquetIOManager(root).handle_output(output("haystacks", "512"), value)
+        write(ParquetIOManager(root), value, "haystacks", "512")
     assert files(root) == set()
 
 
 def test_a_receipt_is_json(root: UPath) -> None:
     with pytest.raises(TypeError, match="not JSON serializable"):
-        ReceiptIOManager(root).handle_output(output("finetune_upload", "512"), {"a": TABLE})
+        write(ReceiptIOManager(root), {"a": TABLE}, "finetune_upload", "512")
     assert files(root) == set()
 
 
@@ -210,13 +214,13 @@ def test_a_full_disk_leaves_what_was_there(
     root = UPath(tmp_path)
     manager = ParquetIOManager(root)
     if earlier:
-        manager.handle_output(output("haystacks", "512"), TABLE)
+        write(manager, TABLE, "haystacks", "512")
     before = files(root)
     full_disk()
     with pytest.raises(
         dg.Failure, match=r"haystacks/512\.parquet.*No space left on device.*NEEDLE_HOME"
     ) as caught:
-        manager.handle_output(output("haystacks", "512"), OTHER)
+        write(manager, OTHER, "haystacks", "512")
     assert not caught.value.allow_retries
     assert files(root) == before
     if earlier:
@@ -225,18 +229,18 @@ def test_a_full_disk_leaves_what_was_there(
 
 def test_of_two_writers_of_a_partition_the_second_is_told(tmp_path: Path) -> None:
     manager = ParquetIOManager(UPath(tmp_path))
-    manager.handle_output(output("haystacks", "512"), TABLE)
+    write(manager, TABLE, "haystacks", "512")
     path = tmp_path / "assets" / "haystacks" / "512.parquet"
     with (
         exclusive(path, "it"),
         pytest.raises(dg.Failure, match=r"another run is writing .*haystacks/512\.parquet") as told,
     ):
-        manager.handle_output(output("haystacks", "512"), OTHER)
+        write(manager, OTHER, "haystacks", "512")
     assert not told.value.allow_retries
     assert read_table(path).equals(TABLE)
     # Another partition was free all the time, and this one is again.
-    manager.handle_output(output("haystacks", "1024"), OTHER)
-    manager.handle_output(output("haystacks", "512"), OTHER)
+    write(manager, OTHER, "haystacks", "1024")
+    write(manager, OTHER, "haystacks", "512")
     assert read_table(path).equals(OTHER)
 
 
@@ -244,7 +248,7 @@ def test_a_missing_input_names_its_file(root: UPath) -> None:
     with pytest.raises(
         dg.Failure, match=r"needle_labels\.parquet does not exist; materialize its asset first"
     ):
-        ParquetIOManager(root).load_input(asset_input("needle_labels"))
+        read(ParquetIOManager(root), "needle_labels")
 
 
 def test_a_damaged_input_names_its_file(root: UPath) -> None:
@@ -252,4 +256,4 @@ def test_a_damaged_input_names_its_file(root: UPath) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"PAR1 cut off")
     with pytest.raises(dg.Failure, match=r"needle_labels\.parquet is not a Parquet file"):
-        ParquetIOManager(root).load_input(asset_input("needle_labels"))
+        read(ParquetIOManager(root), "needle_labels")

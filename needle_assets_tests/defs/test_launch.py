@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from needle_assets.definitions import build_defs
-from needle_assets.defs import checks
+from needle_assets.defs import checks, launch
 from needle_assets.defs.assets import corpus, needles
 from needle_assets.defs.launch import (
     Launcher,
@@ -18,6 +18,7 @@ from needle_assets.defs.launch import (
     registered_lengths,
 )
 from needle_assets.errors import NeedleError
+from needle_assets.storage import StorageError
 from needle_assets_tests.defs.test_assets import shorten, spoiled
 from needle_assets_tests.defs.world import (
     LENGTH,
@@ -40,7 +41,7 @@ STEPS: list[tuple[str, str | None]] = [
 ALL = [asset for asset, _ in STEPS]
 
 
-def launcher(world: World, **changes: Any) -> Launcher:
+def launcher_of(world: World, **changes: Any) -> Launcher:
     settings = world.settings(**changes)
     overrides = {"tokenizer": shared_tokenizer()}
     return Launcher(build_defs(settings, resource_overrides=overrides), world.instance, settings)
@@ -48,7 +49,7 @@ def launcher(world: World, **changes: Any) -> Launcher:
 
 def rebuilt(world: World, *steps: str, **changes: Any) -> list[str]:
     """What a second demo runs again of the named steps (of all, if none are), in order."""
-    launch = launcher(world, **changes)
+    launch = launcher_of(world, **changes)
     return [
         asset
         for asset, partition in STEPS
@@ -67,7 +68,7 @@ def test_what_did_not_change_is_reused(world: World) -> None:
 
 
 def test_what_is_not_there_is_made_once(new_world: World) -> None:
-    launch = launcher(new_world)
+    launch = launcher_of(new_world)
     made = launch.bring_up_to_date("raw_wiki_bio")
     assert (made.asset, made.partition, made.reused) == ("raw_wiki_bio", None, False)
     assert new_world.table("raw_wiki_bio").num_rows == 400
@@ -94,7 +95,7 @@ def test_a_setting_makes_stale_what_it_concerns(
 
 def test_another_seed_makes_everything_anew(world: World) -> None:
     # Checked without the needles' and labels' checks, which take long: they follow in any case.
-    launch = launcher(world, seed=1)
+    launch = launcher_of(world, seed=1)
     for asset in ("raw_wiki_bio", "anonymized_bios"):
         assert not launch.bring_up_to_date(asset).reused
         assert launch.bring_up_to_date(asset).reused
@@ -142,7 +143,7 @@ def test_an_input_that_changed_makes_stale_what_is_made_of_it(world: World) -> N
 
 def test_one_length_does_not_make_another_stale(world: World) -> None:
     register(world.instance, ["640"], [])
-    launch = launcher(world)
+    launch = launcher_of(world)
     assert not launch.bring_up_to_date("haystacks", "640").reused
     assert not launch.bring_up_to_date("eval_results", f"640|{MODEL}").reused
     assert rebuilt(world) == []
@@ -152,7 +153,7 @@ def test_one_length_does_not_make_another_stale(world: World) -> None:
 
 
 def test_the_leaderboard_is_made_from_what_there_is(world: World) -> None:
-    assert not launcher(world).bring_up_to_date("leaderboard").reused
+    assert not launcher_of(world).bring_up_to_date("leaderboard").reused
 
 
 # --- what failed -------------------------------------------------------------------------------
@@ -161,20 +162,20 @@ def test_the_leaderboard_is_made_from_what_there_is(world: World) -> None:
 def test_a_failure_is_said_in_the_steps_own_words(world: World, tmp_path: Path) -> None:
     missing = tmp_path / "nowhere"
     with pytest.raises(LaunchError) as caught:
-        launcher(world, corpus=str(missing)).bring_up_to_date("raw_wiki_bio")
+        launcher_of(world, corpus=str(missing)).bring_up_to_date("raw_wiki_bio")
     assert str(caught.value).startswith(f"{missing} does not exist")
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_input_is_said_in_one_line(new_world: World) -> None:
     with pytest.raises(LaunchError, match=r"filtered_needles\.parquet does not exist; mat") as told:
-        launcher(new_world).bring_up_to_date("needle_labels")
+        launcher_of(new_world).bring_up_to_date("needle_labels")
     assert "\n" not in str(told.value)
 
 
 def test_a_full_disk_is_said_in_one_line(world: World, full_disk: Callable[[], None]) -> None:
     before = world.outputs()
-    launch = launcher(world, seed=1)
+    launch = launcher_of(world, seed=1)
     full_disk()
     with pytest.raises(LaunchError, match=r"could not write .*raw_wiki_bio\.parquet .*No space"):
         launch.bring_up_to_date("raw_wiki_bio")
@@ -185,14 +186,15 @@ def test_what_failed_its_check_is_not_built_upon(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (world.store / "assets" / "needle_labels.parquet").unlink()
+    said = r"needle_labels failed its check nationality: 1 of 6 .*: 2 of .*data_docs"
     with monkeypatch.context() as patch:
         patch.setattr(needles, "label_bios", spoiled(needles.label_bios, 2))
         for _ in range(2):
             # Not even the second time, when the rows are there and nothing else has changed.
-            with pytest.raises(LaunchError, match=r"nationality.*data_docs"):
-                launcher(world).bring_up_to_date("needle_labels")
-    assert not launcher(world).bring_up_to_date("needle_labels").reused
-    assert launcher(world).bring_up_to_date("needle_labels").reused
+            with pytest.raises(LaunchError, match=said):
+                launcher_of(world).bring_up_to_date("needle_labels")
+    assert not launcher_of(world).bring_up_to_date("needle_labels").reused
+    assert launcher_of(world).bring_up_to_date("needle_labels").reused
 
 
 def test_what_was_never_checked_is_not_built_upon(
@@ -206,9 +208,58 @@ def test_what_was_never_checked_is_not_built_upon(
     with monkeypatch.context() as patch:
         patch.setattr(checks, "validate", killed)
         with pytest.raises(RuntimeError, match="killed"):
-            launcher(world).bring_up_to_date("needle_labels")
-    assert not launcher(world).bring_up_to_date("needle_labels").reused
-    assert launcher(world).bring_up_to_date("needle_labels").reused
+            launcher_of(world).bring_up_to_date("needle_labels")
+    assert not launcher_of(world).bring_up_to_date("needle_labels").reused
+    assert launcher_of(world).bring_up_to_date("needle_labels").reused
+
+
+# --- one command at a time ---------------------------------------------------------------------
+
+
+def test_a_store_is_launched_on_by_one_command(world: World) -> None:
+    definitions, settings = world.definitions(), world.settings()
+    with launch.launcher(definitions, world.instance, settings) as alone:
+        assert alone.bring_up_to_date("raw_wiki_bio").reused
+        with pytest.raises(StorageError, match=r"another run is writing .* from the command line"):
+            launch.launcher(definitions, world.instance, settings).__enter__()
+    with launch.launcher(definitions, world.instance, settings):
+        pass
+
+
+def test_what_a_killed_command_left_behind_is_ended(world: World) -> None:
+    instance, settings = world.instance, world.settings()
+    job = world.definitions().resolve_implicit_global_asset_job_def()
+
+    def unfinished(tags: dict[str, str]) -> str:
+        run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+        return run.run_id
+
+    # The tag of a run that the command launched is read off one.
+    launcher_of(world).bring_up_to_date("leaderboard")
+    [(tag, store)] = [
+        (name, value)
+        for name, value in instance.get_runs(limit=1)[0].tags.items()
+        if name.startswith("needle/")
+    ]
+    killed = unfinished({tag: store})
+    elsewhere = unfinished({tag: "/another/store"})
+    of_the_ui = unfinished({})
+    slots = instance.event_log_storage
+    slots.initialize_concurrency_limit_to_default("haystacks")
+    assert slots.claim_concurrency_slot("haystacks", killed, "haystacks").is_claimed
+
+    with launch.launcher(world.definitions(), instance, settings):
+        pass
+
+    def status(run_id: str) -> dg.DagsterRunStatus:
+        run = instance.get_run_by_id(run_id)
+        assert run
+        return run.status
+
+    assert status(killed) is dg.DagsterRunStatus.FAILURE
+    assert status(elsewhere) is dg.DagsterRunStatus.STARTED
+    assert status(of_the_ui) is dg.DagsterRunStatus.STARTED
+    assert slots.get_concurrency_info("haystacks").active_slot_count == 0
 
 
 # --- the instance ------------------------------------------------------------------------------

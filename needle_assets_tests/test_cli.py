@@ -1,0 +1,469 @@
+"""The `needle` command as a person types it: what it says, and how it ends."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from needle_assets import cli
+from needle_assets.defs.launch import instance_here, registered_lengths
+from needle_assets.defs.resources import Connection, Models
+from needle_assets.evaluation.registry import ModelRegistry
+from needle_assets.settings import Settings
+from needle_assets.storage import exclusive
+from needle_assets_tests.corpus.test_readers import row, write
+from needle_assets_tests.defs.world import (
+    PROJECT,
+    SMALL,
+    World,
+    own_environment,
+    world_in,
+)
+
+BUILT_IN = "smollm2-135m-instruct"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_environment() -> Iterator[None]:
+    with own_environment():
+        yield
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Needle = Callable[..., Ended]
+
+
+@pytest.fixture
+def needle(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Needle:
+    """Run a command in this process, as its entry point does."""
+    monkeypatch.setattr(cli, "_console", Console(width=200))
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["needle", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's folder, and we are in it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A small project that ran once; we are in it and have its settings in the environment."""
+    with world_in(tmp_path / "finished") as world:
+        monkeypatch.chdir(world.folder)
+        for name, value in SMALL.items():
+            monkeypatch.setenv(f"NEEDLE_{name.upper()}", str(value))
+        yield world
+
+
+def fails(ended: Ended, *parts: str) -> None:
+    """Exit code 1 and one line on stderr that holds all the parts."""
+    assert ended.code == 1, ended
+    assert "Traceback" not in ended.err
+    lines = ended.err.strip().splitlines()
+    assert len(lines) == 1, ended.err
+    assert lines[0].startswith("error: ")
+    for part in parts:
+        assert part in lines[0]
+
+
+# --- lengths -----------------------------------------------------------------------------------
+
+
+def test_lengths_are_added_and_listed(project: Path, needle: Needle) -> None:
+    added = needle("lengths", "add", "4096", "512")
+    assert added.code == 0
+    assert "dg launch --assets haystacks --partition 4096" in added.out
+    (project / ".needle" / "assets" / "haystacks").mkdir(parents=True)
+    (project / ".needle" / "assets" / "haystacks" / "512.parquet").touch()
+    listed = needle("lengths", "list").out
+    rows = [line.strip("│ \n").split("│") for line in listed.splitlines() if "│" in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [["512", "built"], ["4096", "-"]]
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    "bad", ["abc", "0", "-4", "1e3", "12", "512|x", "99999999", "4096,8192", "[bold]"]
+)
+def test_bad_lengths_are_refused_all_or_none(needle: Needle, bad: str) -> None:
+    fails(
+        needle("lengths", "add", "4096", bad),
+        f"{bad!r} is not a context length",
+        "from 256 to 16777216, for example 4096",
+    )
+    with instance_here("") as instance:
+        assert registered_lengths(instance) == []
+
+
+# --- models ------------------------------------------------------------------------------------
+
+
+def add_model(needle: Needle, slug: str = "tuned-7b", **options: str | None) -> Ended:
+    given = {
+        "--base-url": "http://127.0.0.1:9/v1",
+        "--model": "org/tuned",
+        "--context-window": "8192",
+        **{f"--{name.replace('_', '-')}": value for name, value in options.items()},
+    }
+    words = [word for name, value in given.items() for word in (name, value) if word]
+    return needle("models", "add", slug, *words)
+
+
+def test_models_are_added_and_listed(project: Path, needle: Needle) -> None:
+    added = add_model(needle, api_key_env="TUNED_KEY", no_json_schema=None)
+    assert added.code == 0
+    assert "dg launch --assets eval_results --partition '1024|tuned-7b'" in added.out
+    entry = ModelRegistry(Settings(home=str(project / ".needle")).root / "models.json").get(
+        "tuned-7b"
+    )
+    assert (entry.model, entry.api_key_env, entry.json_schema) == ("org/tuned", "TUNED_KEY", False)
+    listed = needle("models", "list").out
+    assert "tuned-7b" in listed
+    assert BUILT_IN in listed
+    assert "embedded" in listed
+    with instance_here("") as instance:
+        assert list(instance.get_dynamic_partitions("model")) == ["tuned-7b"]
+
+
+@pytest.mark.usefixtures("project")
+def test_slugs_are_whole_in_a_narrow_terminal(
+    needle: Needle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slug = "a-slug-that-somebody-made-rather-long"
+    add_model(needle, slug)
+    monkeypatch.setattr(cli, "_console", Console(width=80))
+    listed = needle("models", "list").out
+    assert slug in listed
+    assert BUILT_IN in listed
+
+
+@pytest.mark.parametrize(
+    ("slug", "options", "message"),
+    [
+        ("a|b", {}, "'a|b' cannot name a model"),
+        ("tuned", {"base_url": "localhost:8000"}, "needs a base_url such as https://host/v1"),
+        ("tuned", {"base_url": "http://me:secret-word@h/v1"}, "more than host and path"),
+        ("tuned", {"context_window": "0"}, "a context window of 0"),
+        ("tuned", {"api_key_env": "sk-secret-word"}, "never the key itself"),
+        (BUILT_IN, {}, "built in and cannot be changed"),
+    ],
+)
+def test_a_model_that_cannot_work_is_refused(
+    project: Path, needle: Needle, slug: str, options: dict[str, str], message: str
+) -> None:
+    ended = add_model(needle, slug, **options)
+    fails(ended, message)
+    assert "secret-word" not in ended.err
+    assert not (project / ".needle" / "models.json").exists()
+    with instance_here("") as instance:
+        assert list(instance.get_dynamic_partitions("model")) == []
+
+
+def test_a_slug_does_not_change_its_model(project: Path, needle: Needle) -> None:
+    add_model(needle)
+    assert add_model(needle).code == 0
+    before = (project / ".needle" / "models.json").read_bytes()
+    fails(add_model(needle, model="org/other"), "'tuned-7b' is registered already, as 'org/tuned'")
+    assert (project / ".needle" / "models.json").read_bytes() == before
+
+
+# --- settings, help, instance ------------------------------------------------------------------
+
+
+def test_all_settings_are_listed_and_no_key(
+    project: Path, needle: Needle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEEDLE_ENDPOINT_API_KEY", "sk-secret-word")
+    monkeypatch.setenv("NEEDLE_DRAWS", "7")
+    ended = needle("settings")
+    assert ended.code == 0
+    for name in Settings.model_fields:
+        assert f"NEEDLE_{name.upper()} " in ended.out
+    assert "secret-word" not in ended.out + ended.err
+    [draws] = [line for line in ended.out.splitlines() if "NEEDLE_DRAWS" in line]
+    assert draws.split("│")[2].strip() == "7"
+    assert list(project.iterdir()) == [project / "dagster.yaml"]
+
+
+def test_a_setting_that_cannot_be_used_is_named(
+    project: Path, needle: Needle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEEDLE_DRAWS", "many")
+    fails(needle("demo"), "NEEDLE_DRAWS", "`needle settings` lists all settings")
+    assert not (project / ".needle").exists()
+
+
+def test_variables_come_from_the_folders_env_file(
+    project: Path, needle: Needle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The file's variables go into the environment: they must not outlive this test.
+    monkeypatch.setenv("NEEDLE_SEED", "1")
+    monkeypatch.delenv("NEEDLE_SEED")
+    (project / ".env").write_text("NEEDLE_SEED=12345\n")
+    assert "12345" in needle("settings").out
+
+
+@pytest.mark.parametrize(
+    "command", [("lengths", "list"), ("lengths", "add", "512"), ("demo",), ("report",), ("init",)]
+)
+def test_outside_a_project_it_is_said_where_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needle: Needle, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fails(needle(*command), "no dagster.yaml in this folder", "DAGSTER_HOME")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("home", ["nowhere", "/nowhere/at/all"])
+def test_a_dagster_home_that_is_not_there_is_named(
+    needle: Needle, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", home)
+    fails(needle("lengths", "list"), f"DAGSTER_HOME is {home}", "unset DAGSTER_HOME")
+
+
+def test_the_first_partitions_are_added_once(project: Path, needle: Needle) -> None:
+    needle("lengths", "add", "4096")
+    for _ in range(2):
+        assert needle("init").code == 0
+    with instance_here("") as instance:
+        assert registered_lengths(instance) == ["512", "1024", "4096"]
+        assert list(instance.get_dynamic_partitions("model")) == [BUILT_IN]
+    assert not (project / ".needle").exists()
+
+
+def test_the_command_is_installed(project: Path) -> None:
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("needle"), "lengths", "add", "1e3"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("error: '1e3' is not a context length")
+    assert ended.stderr.count("\n") == 1
+
+
+# --- demo and report ---------------------------------------------------------------------------
+
+
+@contextmanager
+def scripted_model(world: World) -> Iterator[None]:
+    """The scripted server stands in for the embedded model."""
+
+    @contextmanager
+    def connect(models: Models, slug: str) -> Iterator[Connection]:
+        yield Connection(models.registry.get(slug), world.server.base_url, world.server.api_key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Models, "connect", connect)
+        patch.setattr(world.server, "models", None)
+        yield
+
+
+def steps(out: str) -> dict[str, str]:
+    """What each step of the demo said."""
+    said = [line.removeprefix("✓ ").split(" ", 1) for line in out.splitlines() if "✓" in line]
+    return {asset: what.strip() for asset, what in said}
+
+
+def test_the_demo_runs_what_is_missing_and_says_so(finished: World, needle: Needle) -> None:
+    chain = ("raw_wiki_bio", "anonymized_bios", "filtered_needles", "needle_labels")
+    made = (*chain, "haystacks[512]", "finetune_upload[512]")
+    with scripted_model(finished):
+        first = needle("demo", "--lengths", "512")
+        again = needle("demo", "--lengths", "512, 512")
+    for ended in (first, again):
+        assert ended.code == 0, ended.err
+        assert [*steps(ended.out)] == [*made, f"eval_results[512|{BUILT_IN}]", "leaderboard"]
+        assert {steps(ended.out)[step] for step in made} == {"unchanged, reused"}
+        # The scripted model evaluated before, and the embedded one now; both know all labels.
+        table = [line for line in ended.out.splitlines() if "│" in line]
+        cells = [cell.strip() for cell in table[-1].split("│")]
+        assert cells[1:5] == [BUILT_IN, "512", "4", "1.000"]
+        assert "report: .needle/report.html" in ended.out
+    assert steps(first.out)[f"eval_results[512|{BUILT_IN}]"].endswith(" s")
+    assert steps(again.out)[f"eval_results[512|{BUILT_IN}]"] == "unchanged, reused"
+    assert finished.server.count == 4
+    assert BUILT_IN in (finished.store / "report.html").read_text()
+
+
+def test_the_demos_options_go_before_the_environment(finished: World, needle: Needle) -> None:
+    with scripted_model(finished):
+        ended = needle("demo", "--lengths", "512", "--depths", "3", "--draws", "1")
+    assert ended.code == 0, ended.err
+    assert finished.server.count == 3
+    assert steps(ended.out)["needle_labels"] == "unchanged, reused"
+    assert steps(ended.out)["haystacks[512]"] != "unchanged, reused"
+
+
+def test_the_report_is_made_from_what_was_evaluated(finished: World, needle: Needle) -> None:
+    (finished.store / "report.html").unlink()
+    ended = needle("report")
+    assert ended.code == 0, ended.err
+    assert "scripted" in ended.out
+    assert (finished.store / "report.html").exists()
+    assert finished.server.count == 0
+
+
+def test_without_an_evaluation_there_is_no_report(project: Path, needle: Needle) -> None:
+    fails(needle("report"), "nothing was evaluated yet; materialize eval_results first")
+    assert not (project / ".needle" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--depths", "0"), ("--draws", "0"), ("--depths", "x"), ("--draws", "-1")]
+)
+def test_a_number_out_of_range_is_named(
+    project: Path, needle: Needle, option: str, value: str
+) -> None:
+    ended = needle("demo", option, value)
+    assert ended.code == 2
+    assert f"Invalid value for '{option}'" in ended.err
+    assert "Traceback" not in ended.err
+    assert not (project / ".needle").exists()
+
+
+@pytest.mark.parametrize("lengths", ["abc", "512,", "512;1024", "512,-4", "128"])
+def test_the_demo_refuses_bad_lengths_before_any_work(
+    project: Path, needle: Needle, lengths: str
+) -> None:
+    fails(needle("demo", "--lengths", lengths), "is not a context length")
+    assert not (project / ".needle" / "assets").exists()
+    with instance_here("") as instance:
+        assert registered_lengths(instance) == []
+
+
+def test_a_length_beyond_the_corpus_says_how_many_tokens_there_are(
+    finished: World, needle: Needle
+) -> None:
+    before = finished.outputs()
+    ended = needle("demo", "--lengths", "65536")
+    fails(ended, "context length 65536 needs", "but the corpus has ", "use a larger corpus")
+    assert finished.outputs() == before
+
+
+def test_a_full_disk_is_one_error(
+    finished: World, needle: Needle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = finished.outputs()
+    monkeypatch.setenv("NEEDLE_SEED", "1")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    fails(needle("demo"), "raw_wiki_bio.parquet", "No space left on device", "NEEDLE_HOME")
+    assert finished.outputs() == before
+
+
+def test_two_writers_of_one_partition_are_one_error(finished: World, needle: Needle) -> None:
+    before = finished.outputs()
+    path = finished.store / "assets" / "leaderboard.parquet"
+    with exclusive(path, "the leaderboard"):
+        fails(needle("report"), "another run is writing", "leaderboard.parquet", "try again")
+    assert finished.outputs() == before
+
+
+def test_two_demos_at_once_are_one_error(finished: World, needle: Needle) -> None:
+    with exclusive(finished.store / "launch", "it"):
+        fails(needle("demo", "--lengths", "512"), "another run is writing", "from the command line")
+    assert needle("report").code == 0
+
+
+# --- a corpus that cannot be used --------------------------------------------------------------
+
+
+def unequal() -> dict[str, Any]:
+    damaged = row("b", "b .")
+    damaged["input_text"]["table"]["content"] = ["x"]
+    return damaged
+
+
+def make_corpus(kind: str, path: Path) -> None:
+    """Write a corpus that has one fault."""
+    if kind == "not Parquet":
+        path.write_text("name,text\n")
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "half written":
+        write(path, row())
+        path.write_bytes(path.read_bytes()[:-9])
+    elif kind == "wrong columns":
+        pq.write_table(pa.table({"name": ["x"]}), path)
+    elif kind == "no rows":
+        write(path)
+    elif kind == "unequal infobox":
+        write(path, row(), unequal())
+    elif kind == "no title":
+        write(path, row(), row(title=None))
+    elif kind == "no text":
+        write(path, row(), row(text=""))
+    else:
+        assert kind == "missing"
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("missing", ("corpus.parquet does not exist", "NEEDLE_CORPUS")),
+        ("not Parquet", ("corpus.parquet is not a Parquet file", "wiki_bio's schema")),
+        ("empty", ("corpus.parquet is empty",)),
+        ("half written", ("corpus.parquet was cut off", "fetch or write it again")),
+        ("wrong columns", ("corpus.parquet lacks the columns input_text", "it has name")),
+        ("no rows", ("corpus.parquet holds no rows",)),
+        ("unequal infobox", ("corpus.parquet row 1 (counted from 0)", "2 column_header")),
+        ("no title", ("corpus.parquet row 1 (counted from 0) has no title",)),
+        ("no text", ("corpus.parquet row 1 (counted from 0) has no text",)),
+    ],
+)
+def test_a_corpus_that_cannot_be_used_is_one_error(
+    project: Path, needle: Needle, kind: str, parts: tuple[str, ...]
+) -> None:
+    corpus = project / "corpus.parquet"
+    make_corpus(kind, corpus)
+    fails(needle("demo", "--corpus", str(corpus)), *parts)
+    assert not list((project / ".needle").rglob("*.parquet"))
+
+
+def test_a_corpus_without_a_needle_fails_its_check(project: Path, needle: Needle) -> None:
+    corpus = write(project / "corpus.parquet", row("ada byron", "ada byron was a poet ."))
+    ended = needle("demo", "--corpus", str(corpus))
+    fails(ended, "filtered_needles failed its check persons_only", "row_count", "data_docs")
+    assert not (project / ".needle" / "assets" / "needle_labels.parquet").exists()
