@@ -51,6 +51,9 @@ def main() -> None:
     try:
         load_env_file()
         app()
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; run again to go on from here")
+        sys.exit(130)
     except NeedleError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
@@ -169,6 +172,9 @@ def models_add(
         bool,
         typer.Option("--json-schema/--no-json-schema", help="Send the schema with the request."),
     ] = True,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Change the entry if there is one already.")
+    ] = False,
 ) -> None:
     """Register a model behind an OpenAI-compatible server."""
     from needle_assets.defs.launch import instance_here, register
@@ -183,7 +189,7 @@ def models_add(
         json_schema=json_schema,
     )
     with instance_here(dagster_home()) as instance:
-        ModelRegistry(_settings().root / "models.json").add(entry)
+        ModelRegistry(_settings().root / "models.json").add(entry, replace=replace)
         register(instance, [], [slug])
     _console.print(
         f"added {slug}; evaluate it by: dg launch --assets eval_results --partition '1024|{slug}'",

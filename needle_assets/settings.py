@@ -3,6 +3,7 @@
 What a setting is used for is decided where it is used; only its type, range and default live here.
 """
 
+import glob
 import hashlib
 import importlib.util
 import os
@@ -74,7 +75,11 @@ class Settings(BaseSettings):
     @property
     def root(self) -> UPath:
         """The store's root."""
-        return UPath(self.home)
+        return (
+            UPath(str(Path(self.home.removeprefix("file://")).expanduser()))
+            if is_local(UPath(self.home))
+            else UPath(self.home)
+        )
 
     @property
     def corpus_stamp(self) -> str:
@@ -82,10 +87,13 @@ class Settings(BaseSettings):
 
         Empty for the built-in sample and for remote addresses, whose content is not looked at.
         """
-        path = Path(self.corpus)
-        if not self.corpus or not path.exists():
+        if not self.corpus:
             return ""
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        named = Path(self.corpus.removeprefix("file://")).expanduser()
+        found = [Path(match) for match in glob.glob(str(named))]  # noqa: PTH207
+        files = sorted(
+            file for path in found for file in (path.rglob("*") if path.is_dir() else [path])
+        )
         stats = [(str(file), file.stat()) for file in files if file.is_file()]
         return str([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
 

@@ -150,13 +150,18 @@ def exclusive(path: UPath | Path, what: str) -> Iterator[None]:
         yield
         return
     local = Path(str(target))
-    local.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(str(local.with_name(f".{local.name}.lock")), blocking=False)
     try:
+        local.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise StorageError(
             f"another run is writing {what}; wait for it to end or cancel it, then try again"
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"{local.parent} cannot be used as a folder of the store: {error.strerror or error}; "
+            "mend it or set NEEDLE_HOME to another place"
         ) from error
     try:
         yield

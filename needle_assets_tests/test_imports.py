@@ -25,9 +25,7 @@ HEAVY = (
 def imported(module: str) -> set[str]:
     """Top-level packages that a fresh interpreter has after importing a module."""
     code = f"import json, sys, {module}; print(json.dumps(list(sys.modules)))"
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return {name.split(".")[0] for name in json.loads(ended.stdout.splitlines()[-1])}
 
 

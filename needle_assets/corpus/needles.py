@@ -94,9 +94,9 @@ def filter_needles(bios: pa.Table) -> NeedleSelection:
 def assign_splits(bios: pa.Table, seed: int, fractions: Mapping[str, float] = SPLITS) -> pa.Array:
     """Put each person on one side: train, validation or test.
 
-    The side follows from the seed and from how the text begins, the name left out, so that a
-    person's near-identical biographies fall on one side, and that rows which come or go move
-    no others.
+    The side follows from the seed and from how the text begins, the name left out, so that
+    biographies that begin alike fall on one side, and that rows which come or go move no others.
+    A near-duplicate with another date in its first words may fall on the other side.
 
     Args:
         bios: the columns of ``ANONYMIZED_SCHEMA``.

@@ -27,7 +27,6 @@ def label_bios(
         api_key=endpoint.api_key,
         concurrency=settings.concurrency,
         timeout_s=settings.request_timeout_s,
-        max_answer_tokens=settings.answer_tokens,
         progress=progress,
     )
     return labeler.label(bios)

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.errors import (
+    DagsterAssetCheckFailedError,
+    DagsterExecutionInterruptedError,
+)
 
 from needle_assets.defs.partitions import add_context_lengths, add_model
 from needle_assets.defs.provenance import (
@@ -107,6 +110,7 @@ def launcher(
     store = settings.scratch.resolve()
     with exclusive(store / "launch", f"{store} from the command line"):
         _end_dead_runs(instance, store)
+        _require_free_pools(instance)
         yield Launcher(definitions, instance, settings)
 
 
@@ -120,6 +124,30 @@ def _end_dead_runs(instance: dg.DagsterInstance, store: Path) -> None:
         instance.report_run_failed(run, "the command that launched it was killed")
         if instance.event_log_storage.supports_global_concurrency_limits:
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _require_free_pools(instance: dg.DagsterInstance) -> None:
+    """Refuse to start while a run holds a slot: Dagster would wait for it without a word.
+
+    Raises:
+        LaunchError: naming the run. One that was killed holds its slot until it is terminated.
+    """
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return
+    for pool in storage.get_concurrency_keys():
+        info = storage.get_concurrency_info(pool)
+        if info.active_slot_count < info.slot_count:
+            continue
+        for run_id in sorted(info.active_run_ids):
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.is_finished:
+                storage.free_concurrency_slots_for_run(run_id)
+            else:
+                raise LaunchError(
+                    f"run {run_id} holds the only slot of the pool {pool!r}; wait for it to end "
+                    "or, if it was killed, terminate it in the UI (make ui), then try again"
+                )
 
 
 class Launcher:
@@ -154,6 +182,8 @@ class Launcher:
                 tags={_LAUNCHED_TAG: str(self._settings.scratch.resolve())},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
+        except DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
         except dg.Failure as failure:
             raise LaunchError(failure.description or str(failure)) from failure
         except DagsterAssetCheckFailedError as error:

@@ -124,9 +124,9 @@ def prompt(questions: pa.Table) -> dg.MarkdownMetadataValue:
 def of_results(results: pa.Table, task: Task, seed: int) -> dict[str, Any]:
     """What the rows of ``eval_results`` amount to: means, pictures, tokens, cost."""
     from needle_assets.evaluation import plots
-    from needle_assets.evaluation.scoring import constant_floor
+    from needle_assets.evaluation.scoring import floor_of
 
-    floor = constant_floor(task, results["label"].to_pylist()).score
+    floor = floor_of(task, results).score
     lengths = statistics.length_table(results, seed)
     cells = statistics.cell_table(results)
     usage = statistics.usage_table(results)

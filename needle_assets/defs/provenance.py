@@ -65,11 +65,12 @@ def of_current_haystacks(
             outdated.append(partition)
     if not current:
         why = (
-            f"the haystacks of {', '.join(outdated)} changed after they were evaluated"
+            f"{', '.join(outdated)} was asked about earlier haystacks or labels; materialize "
+            "haystacks and then eval_results again"
             if outdated
-            else "nothing was evaluated yet"
+            else "nothing was evaluated yet; materialize eval_results first"
         )
-        raise EvaluationError(f"there is nothing to report: {why}; materialize eval_results first")
+        raise EvaluationError(f"there is nothing to report: {why}")
     return current, outdated
 
 

@@ -396,8 +396,12 @@ class _Sweep:
 def _read_completion(blank: Answer, completion: Any) -> Answer:
     """Fill in what came; a body that is no chat completion makes a failed answer."""
     choices: Any = getattr(completion, "choices", None)
-    message = getattr(choices[0], "message", None) if choices else None
-    if message is None:
+    message = (
+        getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
+    )
+    content = getattr(message, "content", message)
+    if message is None or not isinstance(content, str | None) or isinstance(message, str):
+        # The SDK passes on what came, of whatever type.
         return dataclasses.replace(
             blank,
             error="HTTP 200 without a chat completion; does the base_url end in /v1?",
@@ -406,20 +410,27 @@ def _read_completion(blank: Answer, completion: Any) -> Answer:
     usage = getattr(completion, "usage", None)
     return dataclasses.replace(
         blank,
-        answer=_storable(message.content),
-        finish_reason=choices[0].finish_reason,
-        refusal=_storable(getattr(message, "refusal", None)) or None,
-        prompt_tokens=getattr(usage, "prompt_tokens", None),
-        cached_tokens=getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None),
-        completion_tokens=getattr(usage, "completion_tokens", None),
-        fingerprint=getattr(completion, "system_fingerprint", None),
-        served_model=getattr(completion, "model", None),
+        answer=_text(content),
+        finish_reason=_text(getattr(choices[0], "finish_reason", None)),
+        refusal=_text(getattr(message, "refusal", None)) or None,
+        prompt_tokens=_count(getattr(usage, "prompt_tokens", None)),
+        cached_tokens=_count(
+            getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+        ),
+        completion_tokens=_count(getattr(usage, "completion_tokens", None)),
+        fingerprint=_text(getattr(completion, "system_fingerprint", None)),
+        served_model=_text(getattr(completion, "model", None)),
     )
 
 
-def _storable(text: str | None) -> str | None:
-    """The text with half characters replaced: a lone surrogate fits into no table."""
-    return text if text is None else text.encode("utf-8", "replace").decode()
+def _text(value: object) -> str | None:
+    """A text that fits into a table (a lone surrogate fits into none); None for what is no text."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+def _count(value: object) -> int | None:
+    """A number of tokens; None for what is none."""
+    return value if type(value) is int and 0 <= value < 2**53 else None
 
 
 async def _served_models(client: "AsyncOpenAI") -> str:

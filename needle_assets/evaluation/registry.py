@@ -106,7 +106,7 @@ def check_window(entry: ModelEntry, context_length: int) -> None:
         raise EvaluationError(
             f"the model {entry.slug!r} has a context window of {entry.context_window} tokens, the "
             f"context length {context_length} needs more; evaluate it at shorter lengths, or "
-            "register the model with its real window by `needle models add`"
+            "register the model with its real window by `needle models add --replace`"
         )
 
 
@@ -192,7 +192,7 @@ class ModelRegistry:
                 raise EvaluationError(
                     f"the model {entry.slug!r} is registered already, as {known.model!r} at "
                     f"{known.base_url}: its results belong to that one. Register the changed one "
-                    "under another slug, or replace the entry"
+                    "under another slug, or use --replace"
                 )
             entries[entry.slug] = entry
             self._write(entries)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.evaluation import plots
-from needle_assets.evaluation.scoring import Outcome, constant_floor
+from needle_assets.evaluation.scoring import Outcome, floor_of
 from needle_assets.evaluation.statistics import (
     MIN_DRAWS,
     cell_table,
@@ -111,8 +111,7 @@ def build_report(task: Task, results: pa.Table, provenance: Provenance) -> str:
 
 
 def _content(task: Task, results: pa.Table, seed: int) -> dict[str, Any]:
-    asked = results.select(["example_id", "label"]).to_pandas().drop_duplicates()
-    floor = constant_floor(task, asked["label"])
+    floor = floor_of(task, results)
     lengths = length_table(results, seed)
     usage = usage_table(results)
     outcomes = outcome_table(results)

@@ -178,6 +178,16 @@ def constant_floor(task: Task, labels: Iterable[str]) -> Floor:
     return Floor(task.canonical_json(task.label_type.model_validate(tree)), tuple(shares))
 
 
+def floor_of(task: Task, results: pa.Table) -> Floor:
+    """The best constant answer to the questions of ``eval_results``, each counted once.
+
+    Raises:
+        EvaluationError: no results.
+    """
+    asked = results.select(["example_id", "label"]).group_by(["example_id", "label"]).aggregate([])
+    return constant_floor(task, asked["label"].to_pylist())
+
+
 def score_table(
     task: Task,
     haystacks: pa.Table,

@@ -108,19 +108,21 @@ def _to_endpoint(
                     file=(filename, io.BytesIO(dataset.content)), purpose="fine-tune"
                 )
             receipts[dataset.split] = _receipt(dataset, file_id=file.id, filename=filename)
-    except openai.AuthenticationError as error:
+    except (openai.AuthenticationError, openai.PermissionDeniedError):
         raise FinetuneError(
             f"{client.base_url} refuses the key; check NEEDLE_ENDPOINT_API_KEY"
-        ) from error
+        ) from None
     except openai.APIConnectionError as error:
         raise FinetuneError(
             f"{client.base_url} cannot be reached; start the endpoint, correct "
             "NEEDLE_ENDPOINT_URL, or unset it to keep the files in the store"
         ) from error
     except openai.APIStatusError as error:
+        # Some servers quote the key in what they say.
+        said = error.message.replace(client.api_key, "[key]") if client.api_key else error.message
         raise FinetuneError(
-            f"{client.base_url} does not take the file: {error.status_code} {error.message}"
-        ) from error
+            f"{client.base_url} does not take the file: {error.status_code} {said}"
+        ) from None
     return receipts
 
 

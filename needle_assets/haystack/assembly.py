@@ -102,7 +102,7 @@ def build_haystacks(
 
     Args:
         bios: ``anonymized_bios``: bio_id, name, bio, token_count, is_person, split.
-        labels: ``needle_labels``: bio_id, label (canonical JSON).
+        labels: ``needle_labels``: bio_id, name, label (canonical JSON).
         design: the length, and how many haystacks of each kind.
         task: what is asked.
         tokenizer: the reference tokenizer.
@@ -114,8 +114,8 @@ def build_haystacks(
         and no needle serves two of them, so there may be fewer of them than asked for.
 
     Raises:
-        HaystackError: the corpus has too few tokens or needles for the length. Nothing is filled
-            up with repeats.
+        HaystackError: the corpus has too few tokens or needles for the length, or labels are of
+            other people than the bios. Nothing is filled up with repeats.
     """
     builder = _Builder(design, task, tokenizer)
     people = bios.filter(pc.field("is_person"))
@@ -132,6 +132,9 @@ def build_haystacks(
         ),
         (pools["test"], _test_draws(pools["test"], design, longest_bio)),
     ]
+    for pool, draws in work:
+        for draw in draws:
+            builder.check_supply(pool, draw)
     to_do = sum(len(draws) for _, draws in work)
     rows: list[dict[str, object]] = []
     for done, (pool, draw) in enumerate((pool, draw) for pool, draws in work for draw in draws):
@@ -146,15 +149,30 @@ def _pool(people: pa.Table, labels: pa.Table, split: str, longest_bio: int) -> _
         (pc.field("split") == split) & (pc.field("token_count") + _NEWLINE <= longest_bio)
     )
     ids = fitting["bio_id"].to_pylist()
-    label_of = dict(zip(labels["bio_id"].to_pylist(), labels["label"].to_pylist(), strict=True))
+    columns = (labels[name].to_pylist() for name in ("bio_id", "name", "label"))
+    label_of = {bio_id: (name, label) for bio_id, name, label in zip(*columns, strict=True)}
+    names = fitting["name"].to_pylist()
+    of_others = [
+        bio_id
+        for bio_id, name in zip(ids, names, strict=True)
+        if bio_id in label_of and label_of[bio_id][0] != name
+    ]
+    if of_others:
+        # An id names a row of a corpus; another corpus or seed gives it to somebody else.
+        raise HaystackError(
+            f"{len(of_others)} labels are of other people than the bios ({of_others[0]!r} is one); "
+            "materialize filtered_needles and needle_labels again"
+        )
     return _Pool(
         split=split,
         ids=ids,
-        names=fitting["name"].to_pylist(),
+        names=names,
         bios=fitting["bio"].to_pylist(),
         tokens=fitting["token_count"].to_numpy().astype(np.int64) + _NEWLINE,
         labels={
-            position: label_of[bio_id] for position, bio_id in enumerate(ids) if bio_id in label_of
+            position: label_of[bio_id][1]
+            for position, bio_id in enumerate(ids)
+            if bio_id in label_of
         },
     )
 
@@ -246,6 +264,22 @@ class _Builder:
             f"{pool.split!r} fills {CERTIFIED_FILL:.0%} of it; use a larger corpus"
         )
 
+    def check_supply(self, pool: _Pool, draw: _Draw) -> None:
+        """Make sure that the split has bios enough for one haystack, before any is built.
+
+        Raises:
+            HaystackError: it has not; the message says how many tokens it has.
+        """
+        budget = self._limit - int(self._frames([pool.names[at] for at in draw.needles]).max())
+        available = int(pool.tokens.sum())
+        if available < budget:
+            raise HaystackError(
+                f"context length {self._design.context_length} needs {budget:,} tokens of bios in "
+                f"one haystack of split {pool.split!r}, but the corpus has {available:,} there "
+                f"({len(pool.ids):,} bios); use a larger corpus (NEEDLE_CORPUS) or a shorter "
+                f"length{_without(pool.split)}"
+            )
+
     def _frames(self, names: Sequence[str]) -> npt.NDArray[np.int32]:
         """Tokens of the prompts about ``names`` without any bio."""
         return self._tokenizer.prompt_tokens(
@@ -259,14 +293,6 @@ class _Builder:
         needles = np.asarray(draw.needles)
         gap = budget - int(pool.tokens[needles].sum())
         others = np.setdiff1d(np.arange(len(pool.ids)), needles)
-        available = int(pool.tokens[others].sum())
-        if available < gap:
-            raise HaystackError(
-                f"context length {self._design.context_length} needs {budget:,} tokens of bios in "
-                f"one haystack of split {pool.split!r}, but the corpus has "
-                f"{available + int(pool.tokens[needles].sum()):,} there ({len(pool.ids):,} bios); "
-                f"use a larger corpus (NEEDLE_CORPUS), a shorter length{_without(pool.split)}"
-            )
         order = random.permutation(others)
         # Random bios until one more of middling length would be the last; then the one that fits
         # the rest of the gap best, and so on until none fits.
@@ -322,7 +348,11 @@ class _Builder:
 
 
 def _without(split: str) -> str:
-    return "" if split == "test" else f" or none of this split (NEEDLE_{split.upper()}_EXAMPLES=0)"
+    return (
+        ""
+        if split == "test"
+        else f", or build none of this split (NEEDLE_{split.upper()}_EXAMPLES=0)"
+    )
 
 
 def _arrange(tokens: Indices, draw: _Draw, hay: Indices) -> list[int]:

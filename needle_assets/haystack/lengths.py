@@ -5,7 +5,8 @@ import re
 from needle_assets.haystack.errors import HaystackError
 
 SHORTEST = 256
-"""Tokens. Below it the instructions and the answer's reserve leave no room for a biography."""
+"""Tokens. Instructions and question alone take more than half of it; what remains for bios is for
+`assembly` to say, since the answer's reserve is a setting."""
 
 LONGEST = 16_777_216
 """Tokens. 16 M is beyond every context window on offer; a larger key is a slip of the hand."""

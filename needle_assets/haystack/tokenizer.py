@@ -48,6 +48,7 @@ class ReferenceTokenizer:
                 f"the tokenizer {name} has no chat template; set NEEDLE_TOKENIZER to the "
                 "instruction-tuned model's own"
             )
+        _probe(tokenizer, name)
         self.name = name
         self._tokenizer = tokenizer
         self._backend = tokenizer.backend_tokenizer
@@ -101,6 +102,20 @@ class ReferenceTokenizer:
         return spans
 
 
+def _probe(tokenizer: Any, name: str) -> None:
+    """Make sure that the chat template takes a prompt of ours."""
+    from jinja2 import TemplateError
+
+    prompt = [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]
+    try:
+        tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        raise HaystackError(
+            f"the chat template of {name} refuses a system message followed by a user's ({error}); "
+            "set NEEDLE_TOKENIZER to a model that takes them"
+        ) from error
+
+
 def load_tokenizer(name: str, *, bundled: Path | None, cache: Path) -> ReferenceTokenizer:
     """The tokenizer of a Hugging Face id or local folder; with no name, the bundled model's.
 
@@ -125,10 +140,11 @@ def load_tokenizer(name: str, *, bundled: Path | None, cache: Path) -> Reference
         source = str(_bundled_tokenizer(bundled, cache))
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
         raise HaystackError(
-            f"the tokenizer {source!r} could not be loaded ({str(error).splitlines()[0]}); set "
-            "NEEDLE_TOKENIZER to a Hugging Face id or to a folder with a tokenizer.json"
+            f"the tokenizer {source!r} could not be loaded ({said}); set NEEDLE_TOKENIZER to a "
+            "Hugging Face id or to a folder with a tokenizer.json"
         ) from error
     return ReferenceTokenizer(tokenizer, name or bundled_name(bundled))
 

@@ -267,7 +267,8 @@ def _read_completion(completion: "ChatCompletion | None") -> Answer | None:
     outcome: Outcome = "answered"
     if choice.message.refusal:
         outcome, text = "refused", choice.message.refusal
-    elif choice.finish_reason == "length":
+    elif choice.finish_reason == "length" and not _is_json(text):
+        # Under a JSON grammar small models pad a complete answer with spaces up to the limit.
         outcome = "truncated"
     elif choice.finish_reason == "content_filter":
         outcome = "filtered"
@@ -277,6 +278,14 @@ def _read_completion(completion: "ChatCompletion | None") -> Answer | None:
         usage.prompt_tokens if usage else 0,
         usage.completion_tokens if usage else 0,
     )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _key(base_url: str, request: dict[str, Any]) -> str:

@@ -24,16 +24,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """The same, to do anything with."""
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The same, to do anything with; we are in its folder."""
     with world_in(tmp_path / "project") as made:
+        monkeypatch.chdir(made.folder)
         yield made
 
 
 @pytest.fixture
-def new_world(tmp_path: Path) -> Iterator[World]:
-    """A project in which nothing happened yet."""
+def new_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A project in which nothing happened yet; we are in its folder."""
     with new_world_in(tmp_path / "project") as made:
+        monkeypatch.chdir(made.folder)
         yield made
 
 

@@ -495,7 +495,7 @@ def test_wrong_and_missing_answers_stay_in_the_mean(world: World) -> None:
     assert results["outcome"].to_pylist() == ["valid", "refused", "truncated", "valid"]
     assert results["score"].to_pylist() == [pytest.approx(8 / 9), 0.0, 0.0, 1.0]
     assert metadata(world, "eval_results", SWEEP)["mean_score"].value == pytest.approx(
-        (8 / 9 + 1) / 4, abs=1e-6
+        (8 / 9 + 1) / 4, abs=1e-4
     )
 
 
@@ -582,10 +582,10 @@ def test_answers_that_could_not_be_stored_are_not_asked_again(
             raise StorageError(f"could not write {path}: No space left on device")
         write_table(path, table)
 
-    monkeypatch.setattr(io_managers, "write_table", full)
-    with pytest.raises(dg.Failure, match="No space left"):
-        world.run("eval_results", partition=SWEEP)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(io_managers, "write_table", full)
+        with pytest.raises(dg.Failure, match="No space left"):
+            world.run("eval_results", partition=SWEEP)
     assert world.outputs() == before
     assert world.server.count == QUESTIONS
 
@@ -703,7 +703,9 @@ def test_results_of_labels_that_changed_are_left_out(world: World) -> None:
     world.run("needle_labels")
     before = world.outputs()
     page = (world.store / "report.html").read_bytes()
-    with pytest.raises(dg.Failure, match=r"the haystacks of 512\|scripted changed after") as told:
+    with pytest.raises(
+        dg.Failure, match=r"512\|scripted was asked about earlier haystacks or labels"
+    ) as told:
         world.run("leaderboard")
     assert not told.value.allow_retries
     assert world.outputs() == before

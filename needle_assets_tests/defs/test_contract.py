@@ -23,7 +23,8 @@ ASSETS = {
         "haystacks",
         PER_LENGTH,
         {"haystacks"},
-        {"anonymized_bios", "needle_labels"},
+        # The needles are not read, but their check is waited for.
+        {"anonymized_bios", "needle_labels", "filtered_needles"},
     ),
     "finetune_upload": ("finetune", PER_LENGTH, {"upload"}, {"haystacks"}),
     "eval_results": ("evaluation", PER_SWEEP, {"evaluation"}, {"haystacks"}),

@@ -16,10 +16,15 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pytest
+import yaml
+from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
 
 from needle_assets.definitions import build_defs
 from needle_assets.defs.launch import register
 from needle_assets.defs.resources import Tokenizer
+from needle_assets.evaluation import plots
 from needle_assets.evaluation.registry import ModelEntry, ModelRegistry
 from needle_assets.labels.biography import BIOGRAPHY_TASK
 from needle_assets.settings import Settings
@@ -35,6 +40,7 @@ MODEL = "scripted"
 SWEEP = f"{LENGTH}|{MODEL}"
 
 SMALL: dict[str, Any] = {
+    "home": ".needle",
     "corpus": "",
     "sample_rows": 400,
     "seed": 0,
@@ -54,7 +60,10 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class World:
-    """A project's folder with ``.needle`` and ``.dagster`` in it, and the model it asks."""
+    """A project's folder with ``.needle`` and ``.dagster`` in it, and the model it asks.
+
+    As in a user's hands, the store's address is relative: be in the folder to run anything.
+    """
 
     folder: Path
     instance: dg.DagsterInstance
@@ -65,7 +74,7 @@ class World:
         return self.folder / ".needle"
 
     def settings(self, **changes: Any) -> Settings:
-        return Settings(**{"home": str(self.store), **SMALL, **changes})
+        return Settings(**{**SMALL, **changes})
 
     def definitions(self, settings: Settings | None = None) -> dg.Definitions:
         return build_defs(
@@ -146,7 +155,7 @@ def own_environment() -> Iterator[None]:
 @functools.cache
 def shared_tokenizer() -> Tokenizer:
     """The reference tokenizer, read once for all tests."""
-    return Tokenizer(Settings(home=str(finished_folder() / ".needle"), **SMALL))
+    return Tokenizer(Settings(**{**SMALL, "home": str(finished_folder() / ".needle")}))
 
 
 @functools.cache
@@ -163,8 +172,8 @@ def _kept() -> "tempfile.TemporaryDirectory[str]":
 def finished_folder() -> Path:
     """A project in which every asset was materialized once. Copy it, don't change it."""
     folder = Path(_kept().name)
-    shutil.copy(PROJECT / "dagster.yaml", folder)
-    with _instance(folder) as instance:
+    with _instance(folder) as instance, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
         world = World(folder, instance, _server())
         settings = world.settings()
         world.register_model(MODEL)
@@ -189,9 +198,13 @@ def finished_folder() -> Path:
 
 @contextmanager
 def world_in(folder: Path) -> Iterator[World]:
-    """A copy of the finished project, to do anything with."""
+    """A copy of the finished project, to do anything with.
+
+    Its pictures were made for real; drawing more of them, 0.1 s each, would show nothing new.
+    """
     shutil.copytree(finished_folder(), folder, dirs_exist_ok=True)
-    with _instance(folder) as instance:
+    with _instance(folder) as instance, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "to_svg", lambda _chart: "<svg/>")
         world = World(folder, instance, _server())
         world.server.requests.clear()
         world.server.reply = knows(world.table("needle_labels"))
@@ -202,7 +215,6 @@ def world_in(folder: Path) -> Iterator[World]:
 def new_world_in(folder: Path) -> Iterator[World]:
     """A project in which nothing happened yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(PROJECT / "dagster.yaml", folder)
     with _instance(folder) as instance:
         world = World(folder, instance, _server())
         world.server.requests.clear()
@@ -211,13 +223,23 @@ def new_world_in(folder: Path) -> Iterator[World]:
 
 @contextmanager
 def _instance(folder: Path) -> Iterator[dg.DagsterInstance]:
-    """The project's own dagster.yaml, its relative paths taken from ``folder``."""
-    shipped = (folder / "dagster.yaml").read_text()
-    with tempfile.TemporaryDirectory() as config:
-        absolute = shipped.replace("base_dir: .dagster", f"base_dir: {folder}/.dagster")
-        (Path(config) / "dagster.yaml").write_text(absolute)
-        with dg.DagsterInstance.from_config(config) as instance:
-            yield instance
+    """An instance as the project's dagster.yaml has it, but that all runs share one file.
+
+    The shipped storage makes a database for each run, which takes longer than the run itself here.
+    """
+    config = yaml.safe_load((PROJECT / "dagster.yaml").read_text())
+    del config["storage"]
+    at = {"base_dir": str(folder / ".dagster")}
+    config["local_artifact_storage"]["config"] = config["compute_logs"]["config"] = at
+    for key, kind in {
+        "run_storage": SqliteRunStorage,
+        "event_log_storage": ConsolidatedSqliteEventLogStorage,
+        "schedule_storage": SqliteScheduleStorage,
+    }.items():
+        config[key] = {"module": kind.__module__, "class": kind.__name__, "config": at}
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(config))
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        yield instance
 
 
 def knows(labels: pa.Table) -> Callable[[ChatRequest], Reply]:

@@ -93,6 +93,19 @@ def test_a_refused_file_gives_the_servers_reason(tmp_path: Path) -> None:
             upload(BOTH, context_length=512, client=client(server), store=UPath(tmp_path))
 
 
+def test_a_server_that_quotes_the_key_does_not_get_it_printed(tmp_path: Path) -> None:
+    with files_server(api_key="sk-quoted-key") as server:
+        server.refuse = "no files for sk-quoted-key"
+        with pytest.raises(FinetuneError, match=r"no files for \[key\]") as caught:
+            upload(
+                BOTH,
+                context_length=512,
+                client=client(server, "sk-quoted-key"),
+                store=UPath(tmp_path),
+            )
+    assert caught.value.__cause__ is None
+
+
 def test_nothing_to_train_on_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(FinetuneError, match="NEEDLE_TRAIN_EXAMPLES"):
         upload(

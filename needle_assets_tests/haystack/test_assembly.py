@@ -57,7 +57,7 @@ def corpus(tokenizer: ReferenceTokenizer, bios: int = 400) -> tuple[pa.Table, pa
             "split": [("train", "validation", "test", "test")[row % 4] for row in range(bios)],
         }
     )
-    return table, pa.table({"bio_id": ids, "label": [LABEL] * bios})
+    return table, pa.table({"bio_id": ids, "name": table["name"], "label": [LABEL] * bios})
 
 
 def design(length: int, **changes: int) -> HaystackDesign:
@@ -251,6 +251,19 @@ def test_a_corpus_too_small_for_a_length_says_how_much_it_has(
     has = int((rows["token_count"] + 1).sum())
     with pytest.raises(HaystackError, match=rf"65536 needs 65,\d+ tokens.*'train'.*has {has:,} "):
         build(reference_tokenizer, 65536)
+
+
+def test_labels_of_other_people_are_refused(reference_tokenizer: ReferenceTokenizer) -> None:
+    bios, labels = corpus(reference_tokenizer)
+    others = pa.array([f"other{row}" for row in range(labels.num_rows)])
+    with pytest.raises(HaystackError, match="labels are of other people.*needle_labels again"):
+        build_haystacks(
+            bios,
+            labels.set_column(1, "name", others),
+            design=design(1024),
+            task=BIOGRAPHY_TASK,
+            tokenizer=reference_tokenizer,
+        )
 
 
 def test_a_length_without_room_for_bios_says_where_it_goes(

@@ -14,10 +14,11 @@ MODEL = "smollm2-135m-instruct"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     if bundled_model() is None:
         pytest.skip("the bundled model is not installed: it comes with the `local` extra")
     with own_environment(), world_in(tmp_path) as made:
+        monkeypatch.chdir(tmp_path)
         yield made
 
 

@@ -143,13 +143,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[Server]:
+def serve(folder: Path, **variables: str) -> Iterator[Server]:
     """`dg dev` in a process group of its own; nothing of the group is left afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("NEEDLE_")
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("NEEDLE_", "DAGSTER_"))
     }
     log = folder / "dg-dev.log"
     with log.open("wb") as output:
@@ -158,7 +160,6 @@ def serve(folder: Path) -> Iterator[Server]:
             cwd=folder,
             env={
                 **inherited,
-                "DAGSTER_HOME": str(folder),
                 "DAGSTER_DISABLE_TELEMETRY": "1",
                 "GX_ANALYTICS_ENABLED": "false",
                 "NEEDLE_SAMPLE_ROWS": "400",
@@ -166,6 +167,7 @@ def serve(folder: Path) -> Iterator[Server]:
                 "NEEDLE_DRAWS": "2",
                 "NEEDLE_TRAIN_EXAMPLES": "4",
                 "NEEDLE_VALIDATION_EXAMPLES": "2",
+                **variables,
             },
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -216,7 +218,8 @@ def test_a_length_added_in_the_ui_is_built_shown_and_kept(folder: Path, page: "P
         built = folder / ".needle" / "assets" / "haystacks" / f"{LENGTH}.parquet"
         assert built.is_file()
 
-    with serve(folder) as server:
+    # As `make ui` starts it: the same instance, and no warning that nothing will be kept.
+    with serve(folder, DAGSTER_HOME=str(folder)) as server:
         assert server.runs()[run] == "SUCCESS"
         assert server.partitions() == [LENGTH]
         assert server.schedule() == "RUNNING"

@@ -62,6 +62,7 @@ def results() -> pa.Table:
         answers([answer_row(HOSTILE)]),
         model="hostile",
         run_id="run-1",
+        haystacks_version="1f0c",
         prices=None,
     )
     return pa.concat_tables(

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.defs import metadata
-from needle_assets.defs.automation import when_inputs_change
+from needle_assets.defs.automation import when_labels_change
 from needle_assets.defs.failures import as_failure
 from needle_assets.defs.partitions import context_lengths
 from needle_assets.defs.progress import ProgressFactory
@@ -20,7 +20,9 @@ from needle_assets.settings import Settings
     group_name="haystacks",
     partitions_def=context_lengths,
     kinds={"parquet"},
-    automation_condition=when_inputs_change,
+    # Not read, but its check is waited for.
+    deps=["filtered_needles"],
+    automation_condition=when_labels_change,
     pool="haystacks",
 )
 def haystacks(
