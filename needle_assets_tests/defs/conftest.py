@@ -3,11 +3,16 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from needle_assets_tests.defs.world import World, new_world_in, own_environment, world_in
+from needle_assets_tests.defs.world import (
+    World,
+    finished_folder,
+    new_folder,
+    own_environment,
+    world_in,
+)
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -23,20 +28,26 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
 
 
+@pytest.fixture(scope="package")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world_in(tmp_path_factory.mktemp("site")) as made:
+        yield made
+
+
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(_site: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The same, to do anything with; we are in its folder."""
-    with world_in(tmp_path / "project") as made:
-        monkeypatch.chdir(made.folder)
-        yield made
+    _site.reset(finished_folder())
+    monkeypatch.chdir(_site.folder)
+    return _site
 
 
 @pytest.fixture
-def new_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def new_world(_site: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """A project in which nothing happened yet; we are in its folder."""
-    with new_world_in(tmp_path / "project") as made:
-        monkeypatch.chdir(made.folder)
-        yield made
+    _site.reset(new_folder())
+    monkeypatch.chdir(_site.folder)
+    return _site
 
 
 @pytest.fixture

@@ -94,12 +94,13 @@ def test_a_setting_makes_stale_what_it_concerns(
 
 
 def test_another_seed_makes_everything_anew(world: World) -> None:
-    # Checked without the needles' and labels' checks, which take long: they follow in any case.
     launch = launcher_of(world, seed=1)
     for asset in ("raw_wiki_bio", "anonymized_bios"):
         assert not launch.bring_up_to_date(asset).reused
         assert launch.bring_up_to_date(asset).reused
-    assert not launch.bring_up_to_date("haystacks", LENGTH).reused
+    # The same ids name other people now, and the labels are still of the old ones.
+    with pytest.raises(LaunchError, match="labels are of other people"):
+        launch.bring_up_to_date("haystacks", LENGTH)
 
 
 def test_a_corpus_that_changes_under_its_name_is_read_again(

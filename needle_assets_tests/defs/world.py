@@ -73,6 +73,16 @@ class World:
     def store(self) -> Path:
         return self.folder / ".needle"
 
+    def reset(self, project: Path) -> None:
+        """Become a copy of another project; the instance stays open, which is what takes long."""
+        for name in (".needle", ".dagster"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            if (project / name).exists():
+                shutil.copytree(project / name, self.folder / name)
+        self.server.requests.clear()
+        if (self.store / "assets").exists():
+            self.server.reply = knows(self.table("needle_labels"))
+
     def settings(self, **changes: Any) -> Settings:
         return Settings(**{**SMALL, **changes})
 
@@ -171,7 +181,8 @@ def _kept() -> "tempfile.TemporaryDirectory[str]":
 @functools.cache
 def finished_folder() -> Path:
     """A project in which every asset was materialized once. Copy it, don't change it."""
-    folder = Path(_kept().name)
+    folder = Path(_kept().name) / "finished"
+    folder.mkdir()
     with _instance(folder) as instance, pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         world = World(folder, instance, _server())
@@ -196,28 +207,27 @@ def finished_folder() -> Path:
     return folder
 
 
+@functools.cache
+def new_folder() -> Path:
+    """A project in which nothing happened yet. Copy it, don't change it."""
+    folder = Path(_kept().name) / "new"
+    folder.mkdir()
+    with _instance(folder):
+        return folder
+
+
 @contextmanager
 def world_in(folder: Path) -> Iterator[World]:
     """A copy of the finished project, to do anything with.
 
     Its pictures were made for real; drawing more of them, 0.1 s each, would show nothing new.
     """
-    shutil.copytree(finished_folder(), folder, dirs_exist_ok=True)
+    finished_folder()
+    folder.mkdir(parents=True, exist_ok=True)
     with _instance(folder) as instance, pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "to_svg", lambda _chart: "<svg/>")
         world = World(folder, instance, _server())
-        world.server.requests.clear()
-        world.server.reply = knows(world.table("needle_labels"))
-        yield world
-
-
-@contextmanager
-def new_world_in(folder: Path) -> Iterator[World]:
-    """A project in which nothing happened yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with _instance(folder) as instance:
-        world = World(folder, instance, _server())
-        world.server.requests.clear()
+        world.reset(finished_folder())
         yield world
 
 

@@ -100,7 +100,10 @@ def test_the_wrong_key_is_refused(server: ServedModel) -> None:
 @pytest.mark.model
 def test_the_key_is_not_in_the_process_list(server: ServedModel) -> None:
     listed = subprocess.run(
-        ["ps", "-o", "args=", "-p", str(server.pid)], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-o", "args=", "-p", str(server.pid)],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
     assert "llamacpp_server" in listed
