@@ -55,6 +55,20 @@ class Settings(BaseSettings):
     validation_examples: int = Field(
         default=16, ge=0, description="Validation examples of each length."
     )
+    short_examples: float = Field(
+        default=0.25,
+        ge=0,
+        le=0.9,
+        description="Share of training and validation examples at half and a quarter of the "
+        "length (never below 512 tokens).",
+    )
+    workers: int = Field(
+        default=0, ge=0, description="Processes that anonymise and label. 0: one for each core."
+    )
+    gold: str = Field(
+        default="",
+        description="Hand labels (JSON lines) that the labels' check reports its accuracy against.",
+    )
     labeler: Literal["auto", "rules", "llm"] = Field(
         default="auto", description="auto takes llm when an endpoint is configured."
     )
@@ -66,6 +80,15 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="Key of that endpoint. Never printed."
     )
     labeler_model: str = Field(default="", description="Model id that labels, at that endpoint.")
+    labeler_json_schema: bool = Field(
+        default=True, description="Whether that endpoint takes a JSON schema in response_format."
+    )
+    labeler_input_price: float | None = Field(
+        default=None, ge=0, description="Its US dollars per million prompt tokens, if known."
+    )
+    labeler_output_price: float | None = Field(
+        default=None, ge=0, description="Its US dollars per million answer tokens, if known."
+    )
     concurrency: int = Field(default=8, ge=1, le=512, description="Requests in flight.")
     request_timeout_s: float = Field(default=300.0, gt=0, description="Deadline of one request.")
     cpu_threads: int = Field(

@@ -1,0 +1,112 @@
+"""Batch functions over tables, in this process or in a pool of them.
+
+A batch function takes some rows and gives rows back, and knows nothing of the rows beside them:
+so the result is the same on any number of workers, and another engine can run it too. What is
+done with the rows does not belong here.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+
+import pyarrow as pa
+
+from needle_assets.errors import NeedleError
+
+BatchFunction = Callable[[pa.Table], pa.Table]
+Progress = Callable[[int, int], None]
+
+BATCH_ROWS = 2048
+"""Rows that travel at once: some 1 MB of biographies, half a second of work."""
+
+WORTH_A_POOL = 8192
+"""Rows from which starting processes (about a second) pays."""
+
+
+class WorkerError(NeedleError):
+    """A worker process died."""
+
+
+def worker_count(setting: int) -> int:
+    """Processes that a setting means: 0 is one for each core that this process may use."""
+    return setting or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0])
+
+
+def map_batches(
+    function: BatchFunction,
+    table: pa.Table,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    worth_a_pool: int = WORTH_A_POOL,
+) -> pa.Table:
+    """Apply a batch function to all rows and put the results together in the rows' order.
+
+    Args:
+        function: takes and returns a table; picklable (of a module, or a partial of one).
+        table: the rows. An empty one is given to the function as it is.
+        workers: processes; 1 works in this one.
+        progress: called with (rows done, rows to do), in order.
+        worth_a_pool: fewer rows than this are worked on in this process.
+
+    Raises:
+        WorkerError: a worker was killed, most often for want of memory.
+    """
+    batches = [
+        table.slice(start, BATCH_ROWS) for start in range(0, max(table.num_rows, 1), BATCH_ROWS)
+    ]
+    inline = workers <= 1 or table.num_rows < worth_a_pool or len(batches) == 1
+    results = map(function, batches) if inline else _in_pool(function, batches, workers)
+    done = 0
+    kept = []
+    for batch, result in zip(batches, results, strict=True):
+        kept.append(result)
+        done += batch.num_rows
+        if progress:
+            progress(done, table.num_rows)
+    return pa.concat_tables(kept)
+
+
+def _in_pool(
+    function: BatchFunction, batches: list[pa.Table], workers: int
+) -> Iterator[pa.Table]:
+    # Spawned, not forked: Arrow and Dagster have threads, whose locks a fork would copy.
+    with ProcessPoolExecutor(
+        min(workers, len(batches)), mp_context=get_context("spawn")
+    ) as pool:
+        waiting: deque[Future[bytes]] = deque()
+        try:
+            for batch in batches:
+                # What is under way is bounded, so that memory is too.
+                if len(waiting) >= 2 * workers:
+                    yield _read(waiting.popleft().result())
+                waiting.append(pool.submit(_apply, function, _write(batch)))
+            while waiting:
+                yield _read(waiting.popleft().result())
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "a worker process died, most often because memory ran out; set NEEDLE_WORKERS to "
+                "fewer workers and run again"
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _apply(function: BatchFunction, batch: bytes) -> bytes:
+    return _write(function(_read(batch)))
+
+
+def _write(table: pa.Table) -> bytes:
+    """Arrow's stream format: of a slice it holds the slice alone, where a pickle holds it all."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _read(data: bytes) -> pa.Table:
+    return pa.ipc.open_stream(data).read_all()
