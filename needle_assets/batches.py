@@ -70,13 +70,9 @@ def map_batches(
     return pa.concat_tables(kept)
 
 
-def _in_pool(
-    function: BatchFunction, batches: list[pa.Table], workers: int
-) -> Iterator[pa.Table]:
+def _in_pool(function: BatchFunction, batches: list[pa.Table], workers: int) -> Iterator[pa.Table]:
     # Spawned, not forked: Arrow and Dagster have threads, whose locks a fork would copy.
-    with ProcessPoolExecutor(
-        min(workers, len(batches)), mp_context=get_context("spawn")
-    ) as pool:
+    with ProcessPoolExecutor(min(workers, len(batches)), mp_context=get_context("spawn")) as pool:
         waiting: deque[Future[bytes]] = deque()
         try:
             for batch in batches:

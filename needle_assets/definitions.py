@@ -9,7 +9,7 @@ import dagster as dg
 
 from needle_assets.defs import jobs
 from needle_assets.defs.assets import corpus, evaluation, finetune, haystacks, needles
-from needle_assets.defs.checks import nationality, persons_only
+from needle_assets.defs.checks import nationality, persons_only, split_is_leak_free
 from needle_assets.defs.io_managers import ParquetIOManager, ReceiptIOManager
 from needle_assets.defs.progress import log_progress
 from needle_assets.defs.resources import Endpoint, Models, Tokenizer
@@ -44,7 +44,7 @@ def build_defs(
     settings = settings or load_settings()
     return dg.Definitions(
         assets=versioned(ASSETS, settings),
-        asset_checks=[persons_only, nationality],
+        asset_checks=[split_is_leak_free, persons_only, nationality],
         jobs=[jobs.build_dataset, jobs.evaluate, jobs.add_context_length, jobs.register_model],
         schedules=[weekly_reevaluation],
         resources={

@@ -1,36 +1,46 @@
-"""Which biographies can be asked about, and which side of the split each person is on.
+"""Which biographies can be asked about.
 
-What a biography says (labels), and where in a prompt a needle lies, do not belong here.
+What a biography says (labels), which side of the split it is on (`splits`), and where in a prompt
+a needle lies, do not belong here.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from needle_assets.corpus.tables import CorpusError
-from needle_assets.seeding import unit_interval
+from needle_assets.corpus.tables import require_columns
 
 NOT_A_PERSON = "not a person"
 NAME_NOT_SUBJECT = "the bio does not open with the name"
 NAME_NOT_UNIQUE = "another bio has the same name"
+NAME_ELSEWHERE = "another bio mentions the name"
 TOO_LITTLE_TEXT = "too little text"
+TOO_FEW_FACTS = "fewer than two known facts"
 TOO_SHORT = "shorter than the hay's middle"
 TOO_LONG = "longer than the hay's middle"
-RULES = (NOT_A_PERSON, NAME_NOT_SUBJECT, NAME_NOT_UNIQUE, TOO_LITTLE_TEXT, TOO_SHORT, TOO_LONG)
+RULES = (
+    NOT_A_PERSON,
+    NAME_NOT_SUBJECT,
+    NAME_NOT_UNIQUE,
+    NAME_ELSEWHERE,
+    TOO_LITTLE_TEXT,
+    TOO_FEW_FACTS,
+    TOO_SHORT,
+    TOO_LONG,
+)
 """Why a biography is no needle, in the order in which the rules are asked."""
 
-SPLITS: Mapping[str, float] = {"train": 0.5, "validation": 0.2, "test": 0.3}
-"""Shares of the persons, by split."""
+LEAST_FACTS = 2
+"""Facts of its label that a needle must state: a constant answer is right about the others."""
 
 _TAIL = 0.025
 # A rank or title may stand before the name: "vice admiral sir", "the right honourable".
 _WORDS_BEFORE_NAME = 4
 # "is an american actress" says one thing; two facts take some words more.
 _LEAST_WORDS = 6
-_WORDS_OF_KEY = 24
 
 
 @dataclass(frozen=True)
@@ -48,20 +58,21 @@ class NeedleSelection:
     total: int
 
 
-def filter_needles(bios: pa.Table) -> NeedleSelection:
+def filter_needles(bios: pa.Table, facts: pa.Array | pa.ChunkedArray) -> NeedleSelection:
     """Keep the biographies that a question can be asked about.
 
-    A needle is about one person, opens with that person's name, which no other biography has,
-    says something, and is neither among the shortest nor the longest 2.5 % of all biographies:
-    a needle's length must not tell it from the hay.
+    A needle is about one person, opens with that person's name, which no other biography has or
+    mentions, states at least `LEAST_FACTS` facts, and is neither among the shortest nor the
+    longest 2.5 % of all biographies: a needle's length must not tell it from the hay.
 
     Args:
         bios: the columns of ``ANONYMIZED_SCHEMA`` and ``token_count`` (int32).
+        facts: how many facts of its label each biography states (int), as the labels room counts.
 
     Raises:
         CorpusError: a column is missing.
     """
-    _require(bios, "name", "bio", "is_person", "token_count")
+    require_columns(bios, "name", "bio", "is_person", "token_count")
     if bios.num_rows == 0:
         return NeedleSelection(bios, dict.fromkeys(RULES, 0), 0)
     lengths = bios["token_count"]
@@ -78,7 +89,9 @@ def filter_needles(bios: pa.Table) -> NeedleSelection:
         NOT_A_PERSON: pc.invert(bios["is_person"]),
         NAME_NOT_SUBJECT: pc.invert(opens),
         NAME_NOT_UNIQUE: pc.is_in(bios["name"], value_set=shared),
+        NAME_ELSEWHERE: _mentioned_elsewhere(names, texts),
         TOO_LITTLE_TEXT: pc.invert(enough),
+        TOO_FEW_FACTS: pc.less(facts, LEAST_FACTS),
         TOO_SHORT: pc.less(lengths, shortest),
         TOO_LONG: pc.greater(lengths, longest),
     }
@@ -91,64 +104,28 @@ def filter_needles(bios: pa.Table) -> NeedleSelection:
     return NeedleSelection(bios.filter(remaining), funnel, bios.num_rows)
 
 
-def assign_splits(bios: pa.Table, seed: int, fractions: Mapping[str, float] = SPLITS) -> pa.Array:
-    """Put each person on one side: train, validation or test.
-
-    The side follows from the seed and from how the text begins, the name left out, so that
-    biographies that begin alike fall on one side, and that rows which come or go move no others.
-    A near-duplicate with another date in its first words may fall on the other side.
-
-    Args:
-        bios: the columns of ``ANONYMIZED_SCHEMA``.
-        seed: the corpus's seed.
-        fractions: the share of each split; together 1.
-
-    Returns:
-        The name of the split for each row (string).
-
-    Raises:
-        CorpusError: a column is missing, or the fractions are not shares of 1.
-    """
-    _require(bios, "name", "bio")
-    shares = list(fractions.values())
-    if not shares or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
-        raise CorpusError(
-            f"the fractions of the splits are {dict(fractions)}, expected none below 0 and "
-            f"a sum of 1, not {sum(shares):g}"
-        )
-    splits = list(zip(fractions, accumulate(shares), strict=True))
-    last = splits[-1][0]
-
-    def split_of(bio: str, name: str) -> str:
-        place = unit_interval(seed, "split", _key(bio, name))
-        return next((split for split, end in splits if place < end), last)
-
-    values = map(split_of, bios["bio"].to_pylist(), bios["name"].to_pylist())
-    return pa.array(values, pa.string())
-
-
-def _require(bios: pa.Table, *columns: str) -> None:
-    missing = [column for column in columns if column not in bios.column_names]
-    if missing:
-        raise CorpusError(
-            f"the biographies lack the columns {', '.join(missing)}; they have "
-            f"{', '.join(bios.column_names)}; materialize anonymized_bios again"
-        )
-
-
 def _opens_with(bio: str, name: str) -> bool:
     before, found, _ = f" {bio} ".partition(f" {name} ")
     return bool(found) and len(before.split()) <= _WORDS_BEFORE_NAME
 
 
-def _words_besides(bio: str, name: str) -> list[str]:
-    parts = name.split()
-    return [word for word in bio.split() if word not in parts and any(map(str.isalnum, word))]
-
-
 def _says_something(bio: str, name: str) -> bool:
-    return len(_words_besides(bio, name)) >= _LEAST_WORDS
+    parts = name.split()
+    words = [word for word in bio.split() if word not in parts and any(map(str.isalnum, word))]
+    return len(words) >= _LEAST_WORDS
 
 
-def _key(bio: str, name: str) -> str:
-    return " ".join(_words_besides(bio, name)[:_WORDS_OF_KEY])
+def _mentioned_elsewhere(names: list[str], texts: list[str]) -> pa.Array:
+    """Which names stand in a biography that is not their own: a stranger may bear a new name."""
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        rows.setdefault(" ".join(name.split()[:2]), []).append(row)
+    found = [False] * len(names)
+    for text_row, text in enumerate(texts):
+        words = text.split()
+        # Two words at a time through the whole corpus: what is met is looked at again, whole.
+        for start in rows.keys() & set(map(" ".join, itertools.pairwise(words))):
+            for row in rows[start]:
+                if row != text_row and f" {names[row]} " in f" {text} ":
+                    found[row] = True
+    return pa.array(found, pa.bool_())

@@ -4,6 +4,7 @@ How the rows come about, and the columns that later rooms add, do not belong her
 """
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from needle_assets.errors import NeedleError
 
@@ -33,3 +34,33 @@ ANONYMIZED_SCHEMA = pa.schema(
     ]
 )
 """Biographies under their new names. ``person_reason`` says in a few words why ``is_person``."""
+
+
+def require_columns(bios: pa.Table, *columns: str) -> None:
+    """Check that a table of biographies has some columns.
+
+    Raises:
+        CorpusError: it lacks one of them.
+    """
+    missing = [column for column in columns if column not in bios.column_names]
+    if missing:
+        raise CorpusError(
+            f"the biographies lack the columns {', '.join(missing)}; they have "
+            f"{', '.join(bios.column_names)}; materialize anonymized_bios again"
+        )
+
+
+def column_of(raw: pa.Table, column: str, bios: pa.Table) -> pa.ChunkedArray:
+    """A column of the corpus for the rows of another table, by ``bio_id``.
+
+    Raises:
+        CorpusError: a biography is not in the corpus: it was made from another one.
+    """
+    rows = pc.index_in(bios["bio_id"], value_set=raw["bio_id"].combine_chunks())
+    if rows.null_count:
+        lost = bios["bio_id"].filter(pc.is_null(rows))[0].as_py()
+        raise CorpusError(
+            f"{rows.null_count} biographies are not in the corpus (the first: {lost!r}); "
+            "materialize anonymized_bios again"
+        )
+    return raw[column].take(rows)

@@ -1,4 +1,7 @@
-"""Data-quality checks: persons only, and nationality. What is expected is written in `quality`."""
+"""Data-quality checks: persons only, nationality, splits without leaks.
+
+What is expected of needles and labels is written in `quality`; what a leak is, in `corpus`.
+"""
 
 import tempfile
 from pathlib import Path
@@ -6,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 
+from needle_assets.corpus.splits import split_leaks
 from needle_assets.defs import metadata
 from needle_assets.defs.failures import as_failure
 from needle_assets.labels.agreement import AGREES, with_agreement
@@ -16,6 +20,36 @@ from needle_assets.quality.runner import QualityReport, validate
 from needle_assets.quality.suites import Suite
 from needle_assets.settings import Settings
 from needle_assets.storage import write_atomic
+
+_SHOWN = 20
+"""Leaks of a kind that are listed: metadata lives in the event log."""
+
+
+@dg.asset_check(asset="anonymized_bios", blocking=True)
+def split_is_leak_free(anonymized_bios: pa.Table) -> dg.AssetCheckResult:
+    """No name, text or near-duplicate stands on two sides of the split."""
+    with as_failure():
+        leaks = split_leaks(anonymized_bios)
+    kinds = {
+        "same name": leaks.names,
+        "same text": leaks.texts,
+        "near-duplicate": leaks.near_duplicates,
+    }
+    ids = anonymized_bios["bio_id"].to_pylist()
+    sides = anonymized_bios["split"].to_pylist()
+    return dg.AssetCheckResult(
+        passed=leaks.free,
+        description="; ".join(
+            f"{len(pairs)} pairs of rows: {kind}" for kind, pairs in kinds.items()
+        ),
+        metadata={
+            "leaks": metadata.records(
+                {"kind": kind, "bio_ids": f"{ids[a]}, {ids[b]}", "sides": f"{sides[a]}, {sides[b]}"}
+                for kind, pairs in kinds.items()
+                for a, b in pairs[:_SHOWN]
+            )
+        },
+    )
 
 
 @dg.asset_check(asset="filtered_needles", blocking=True)

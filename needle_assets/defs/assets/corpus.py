@@ -4,9 +4,10 @@ import dagster as dg
 import pyarrow as pa
 
 from needle_assets.corpus.anonymize import anonymize
-from needle_assets.corpus.needles import assign_splits
 from needle_assets.corpus.readers import read_corpus
 from needle_assets.corpus.sample import sample_corpus
+from needle_assets.corpus.splits import assign_splits
+from needle_assets.corpus.tables import column_of
 from needle_assets.defs import metadata
 from needle_assets.defs.automation import when_inputs_change
 from needle_assets.defs.failures import as_failure
@@ -37,8 +38,9 @@ def anonymized_bios(
     with as_failure():
         anonymized = anonymize(raw_wiki_bio, seed=settings.seed, progress=progress("Anonymising"))
         tokens = tokenizer.reference.count(anonymized.table["bio"].to_pylist())
+        titles = column_of(raw_wiki_bio, "title", anonymized.table)
         bios = anonymized.table.append_column("token_count", pa.array(tokens)).append_column(
-            "split", assign_splits(anonymized.table, seed=settings.seed)
+            "split", assign_splits(anonymized.table, settings.seed, persons=titles)
         )
     return metadata.materialized(
         bios,

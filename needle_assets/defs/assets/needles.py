@@ -3,6 +3,7 @@
 import dagster as dg
 import pyarrow as pa
 
+from needle_assets.batches import map_batches, worker_count
 from needle_assets.corpus.needles import filter_needles
 from needle_assets.defs import metadata
 from needle_assets.defs.automation import when_inputs_change
@@ -10,14 +11,25 @@ from needle_assets.defs.failures import as_failure
 from needle_assets.defs.labeling import label_bios
 from needle_assets.defs.progress import ProgressFactory
 from needle_assets.defs.resources import Endpoint
+from needle_assets.labels.facts import known_facts
 from needle_assets.settings import Settings
 
 
 @dg.asset(group_name="needles", kinds={"parquet"}, automation_condition=when_inputs_change)
-def filtered_needles(anonymized_bios: pa.Table) -> dg.Output[pa.Table]:
+def filtered_needles(
+    anonymized_bios: pa.Table,
+    settings: dg.ResourceParam[Settings],
+    progress: dg.ResourceParam[ProgressFactory],
+) -> dg.Output[pa.Table]:
     """The rows of ``anonymized_bios`` fit to be needles: persons, of ordinary length, one name."""
     with as_failure():
-        selection = filter_needles(anonymized_bios)
+        known = map_batches(
+            known_facts,
+            anonymized_bios.select(["bio_id", "name", "bio"]),
+            workers=worker_count(settings.workers),
+            progress=progress("Counting facts"),
+        )
+        selection = filter_needles(anonymized_bios, known["facts"])
     return metadata.materialized(
         selection.table,
         {
