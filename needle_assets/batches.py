@@ -53,7 +53,7 @@ def map_batches(
         worth_a_pool: fewer rows than this are worked on in this process.
 
     Raises:
-        WorkerError: a worker was killed, most often for want of memory.
+        WorkerError: a worker was killed, most often for want of memory, or could not start.
     """
     batches = [
         table.slice(start, BATCH_ROWS) for start in range(0, max(table.num_rows, 1), BATCH_ROWS)
@@ -84,8 +84,8 @@ def _in_pool(function: BatchFunction, batches: list[pa.Table], workers: int) -> 
                 yield _read(waiting.popleft().result())
         except BrokenProcessPool as error:
             raise WorkerError(
-                "a worker process died, most often because memory ran out; set NEEDLE_WORKERS to "
-                "fewer workers and run again"
+                "a worker process died: its memory ran out (set NEEDLE_WORKERS to fewer workers), "
+                "or it could not start (stderr says why); NEEDLE_WORKERS=1 works without any"
             ) from error
         finally:
             for future in waiting:

@@ -6,6 +6,7 @@ Imports that cost seconds are made inside the commands, so that `needle --help` 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,6 +43,9 @@ app.add_typer(models_app, name="models")
 
 _DEFAULT_LENGTHS = ("512", "1024")
 _BUILT_IN_MODEL = "smollm2-135m-instruct"
+
+_CALIBRATION = {"floor": "floor", "closed_book": "closed book", "ceiling": "ceiling"}
+"""Columns of the leaderboard that a mean is read against, and their headings."""
 
 _console = Console()
 
@@ -80,6 +84,7 @@ def demo(
         ("anonymized_bios", [None]),
         ("filtered_needles", [None]),
         ("needle_labels", [None]),
+        ("label_review", [None]),
         ("haystacks", [*keys]),
         ("finetune_upload", [*keys]),
         ("eval_results", [f"{key}|{_BUILT_IN_MODEL}" for key in keys]),
@@ -102,6 +107,41 @@ def report() -> None:
     with _work() as progress, _launcher(settings, progress) as launcher:
         _bring_up_to_date(launcher, progress, "leaderboard", None)
     _print_leaderboard(settings)
+
+
+@app.command()
+def audit(
+    gold: Annotated[
+        Path | None, typer.Option(help="Labels made by hand, JSON lines. [default: NEEDLE_GOLD]")
+    ] = None,
+    raw: Annotated[
+        str | None, typer.Option(help="A corpus in wiki_bio's schema. [default: NEEDLE_CORPUS]")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write 300 rows, old text beside new, for a person to read.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where a target is not met.")
+    ] = False,
+) -> None:
+    """Measure how far the data can be trusted: names, persons, labels, prompts, speed."""
+    current = _settings()
+    from needle_assets.audit.command import render, run_audit
+
+    if gold is None and current.gold:
+        gold = Path(current.gold)
+    with _work() as progress:
+        task = progress.add_task("", total=None)
+        result = run_audit(
+            gold=gold,
+            raw=raw or current.corpus or None,
+            settings=current,
+            sheet=sheet,
+            tell=lambda what: progress.update(task, description=what),
+        )
+    _console.print(render(result))
+    if strict and result.missed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -278,7 +318,9 @@ def _print_leaderboard(settings: Settings) -> None:
     from needle_assets.storage import read_table
 
     rows = read_table(settings.root / "assets" / "leaderboard.parquet").to_pylist()
-    table = Table("model", "length", "n", "mean score", "95 % interval", "post's score")
+    table = Table(
+        "model", "length", "n", "mean score", "95 % interval", *_CALIBRATION.values(), "post's score"
+    )
     for row in rows:
         known = row["low"] is not None and row["low"] == row["low"]
         table.add_row(
@@ -287,6 +329,7 @@ def _print_leaderboard(settings: Settings) -> None:
             str(row["n"]),
             f"{row['mean']:.3f}",
             f"{row['low']:.3f} to {row['high']:.3f}" if known else "-",
+            *("-" if row[name] is None else f"{row[name]:.3f}" for name in _CALIBRATION),
             f"{row['post']:.3f}",
         )
     _console.print(table)

@@ -12,6 +12,7 @@ from needle_assets.defs.assets import corpus, evaluation, finetune, haystacks, n
 from needle_assets.defs.checks import nationality, persons_only, split_is_leak_free
 from needle_assets.defs.io_managers import ParquetIOManager, ReceiptIOManager
 from needle_assets.defs.progress import log_progress
+from needle_assets.defs.quarantine import label_quarantine
 from needle_assets.defs.resources import Endpoint, Models, Tokenizer
 from needle_assets.defs.schedules import weekly_reevaluation
 from needle_assets.defs.versions import versioned
@@ -22,6 +23,7 @@ ASSETS = [
     corpus.anonymized_bios,
     needles.filtered_needles,
     needles.needle_labels,
+    needles.label_review,
     haystacks.haystacks,
     finetune.finetune_upload,
     evaluation.eval_results,
@@ -43,7 +45,7 @@ def build_defs(
     """
     settings = settings or load_settings()
     return dg.Definitions(
-        assets=versioned(ASSETS, settings),
+        assets=[*versioned(ASSETS, settings), label_quarantine],
         asset_checks=[split_is_leak_free, persons_only, nationality],
         jobs=[jobs.build_dataset, jobs.evaluate, jobs.add_context_length, jobs.register_model],
         schedules=[weekly_reevaluation],

@@ -9,12 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 
+from needle_assets.audit.gold import accuracy, bios_table, read_gold
 from needle_assets.corpus.splits import split_leaks
 from needle_assets.defs import metadata
 from needle_assets.defs.failures import as_failure
 from needle_assets.labels.agreement import AGREES, with_agreement
 from needle_assets.labels.biography import UNKNOWN
 from needle_assets.labels.nationalities import NATIONALITIES
+from needle_assets.labels.rules import label_table
 from needle_assets.quality import suites
 from needle_assets.quality.runner import QualityReport, validate
 from needle_assets.quality.suites import Suite
@@ -69,16 +71,41 @@ def persons_only(
 def nationality(
     needle_labels: pa.Table, filtered_needles: pa.Table, settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
-    """Nationalities are of the list, mostly known, and agree with the demonym in the text."""
+    """Nationalities are of the list, mostly known, and agree with the demonym in the text.
+
+    With hand labels (``NEEDLE_GOLD``) it also reports how many of theirs the rules find.
+    """
     with as_failure():
         return _result(
             with_agreement(needle_labels, filtered_needles),
             suites.nationality(NATIONALITIES, UNKNOWN, AGREES),
             settings,
+            **_accuracy_of_rules(settings),
         )
 
 
-def _result(table: pa.Table, suite: Suite, settings: Settings) -> dg.AssetCheckResult:
+def _accuracy_of_rules(settings: Settings) -> dict[str, dg.TableMetadataValue]:
+    if not settings.gold:
+        return {}
+    people = [row for row in read_gold(Path(settings.gold)) if row.person]
+    right = accuracy(people, label_table(bios_table(people)))
+    shares = {"all nine": right.all_fields, "dates": right.dates}
+    return {
+        "accuracy_of_rules": metadata.records(
+            {
+                "fields": fields,
+                "right": score.right,
+                "of": score.of,
+                "share": metadata.legible(score.share),
+            }
+            for fields, score in shares.items()
+        )
+    }
+
+
+def _result(
+    table: pa.Table, suite: Suite, settings: Settings, **more: dg.TableMetadataValue
+) -> dg.AssetCheckResult:
     # Great Expectations writes its pages to local folders only; the store may be elsewhere.
     with tempfile.TemporaryDirectory() as folder:
         report = validate(table.to_pandas(), suite, Path(folder))
@@ -101,6 +128,7 @@ def _result(table: pa.Table, suite: Suite, settings: Settings) -> dg.AssetCheckR
                 for row in report.rows
             ),
             "data_docs": dg.MetadataValue.path(str(docs / "index.html")),
+            **more,
         },
     )
 

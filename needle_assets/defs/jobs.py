@@ -11,9 +11,9 @@ from needle_assets.evaluation.registry import ModelEntry
 build_dataset = dg.define_asset_job(
     "build_dataset",
     selection=dg.AssetSelection.assets(
-        "raw_wiki_bio", "anonymized_bios", "filtered_needles", "needle_labels"
+        "raw_wiki_bio", "anonymized_bios", "filtered_needles", "needle_labels", "label_review"
     ),
-    description="From the corpus to checked needles and labels.",
+    description="From the corpus to checked needles and labels, and what to look at in them.",
 )
 
 evaluate = dg.define_asset_job(

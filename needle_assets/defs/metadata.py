@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.evaluation import statistics
+from needle_assets.evaluation.scoring import Kind
 from needle_assets.labels.task import Task
 from needle_assets.storage import content_hash
 
@@ -24,7 +25,10 @@ _EXCERPT = 1500
 _PROMPT_COLUMNS = 110
 """Where lines of a prompt wrap: the UI's dialogs don't."""
 
-_MEANS = ["model", "context_length", "mean", "low", "high", "n", "exact", "post", "draws"]
+_MEANS = [
+    *("model", "context_length", "mean", "low", "high", "floor", "closed_book", "ceiling"),
+    *("n", "needles", "draws", "exact", "post"),
+]
 """What counts first: the rest may be out of sight."""
 
 _PREVIEW_ROWS = 5
@@ -84,6 +88,12 @@ def value_counts(column: pa.ChunkedArray, most: int = 20) -> dg.TableMetadataVal
     return records({"value": item["values"], "rows": item["counts"]} for item in counted[:most])
 
 
+def sums(table: pa.Table, *columns: str) -> dict[str, float]:
+    """The sum of each column of which anything is known."""
+    totals = {column: pc.sum(table[column]).as_py() for column in columns}
+    return {column: total for column, total in totals.items() if total is not None}
+
+
 def image(svg: str, alt: str) -> dg.MarkdownMetadataValue:
     """A plot, as Dagster's UI renders it."""
     encoded = base64.b64encode(svg.encode()).decode()
@@ -124,9 +134,8 @@ def prompt(questions: pa.Table) -> dg.MarkdownMetadataValue:
 def of_results(results: pa.Table, task: Task, seed: int) -> dict[str, Any]:
     """What the rows of ``eval_results`` amount to: means, pictures, tokens, cost."""
     from needle_assets.evaluation import plots
-    from needle_assets.evaluation.scoring import floor_of
 
-    floor = floor_of(task, results).score
+    sweep = results.filter(pc.field("kind") == Kind.SWEEP.value)
     lengths = statistics.length_table(results, seed)
     cells = statistics.cell_table(results)
     usage = statistics.usage_table(results)
@@ -134,13 +143,16 @@ def of_results(results: pa.Table, task: Task, seed: int) -> dict[str, Any]:
         min_count=1
     )
     return {
-        "mean_score": legible(pc.mean(results["score"]).as_py()),
-        "mean_post_score": legible(pc.mean(results["post_score"]).as_py()),
-        "best_constant_answer": legible(floor),
+        "mean_score": legible(pc.mean(sweep["score"]).as_py()),
+        "mean_post_score": legible(pc.mean(sweep["post_score"]).as_py()),
+        **{
+            kind.value: legible(statistics.overall(lengths, kind.value))
+            for kind in statistics.REFERENCES
+        },
         "means": frame(lengths[_MEANS]),
         "means_by_depth": frame(_by_depth(cells)),
         "heatmap": image(plots.to_svg(plots.heatmap(cells)), "Heatmap"),
-        "curve": image(plots.to_svg(plots.curve(lengths, floor)), "Curve"),
+        "curve": image(plots.to_svg(plots.curve(lengths)), "Curve"),
         "outcomes": frame(statistics.outcome_table(results)),
         "fields": frame(_by_field(statistics.field_table(results, task.leaf_names))),
         **{str(name): float(value) for name, value in known.items() if value == value},

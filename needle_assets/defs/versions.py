@@ -9,19 +9,26 @@ from needle_assets.settings import Settings
 
 _RULES: dict[str, tuple[int, tuple[str, ...]]] = {
     "raw_wiki_bio": (1, ("corpus", "corpus_stamp", "sample_rows", "seed")),
-    "anonymized_bios": (1, ("seed", "tokenizer")),
-    "filtered_needles": (1, ()),
-    "needle_labels": (1, ("labeler", "endpoint_url", "labeler_model")),
-    "haystacks": (
-        1,
+    "anonymized_bios": (2, ("seed", "tokenizer")),
+    "filtered_needles": (2, ()),
+    "needle_labels": (
+        2,
         (
-            "answer_tokens", "depths", "draws", "seed", "tokenizer", "train_examples",
-            "validation_examples",
+            "labeler", "endpoint_url", "labeler_model", "labeler_json_schema",
+            "labeler_input_price", "labeler_output_price",
+        ),
+    ),
+    "label_review": (1, ()),
+    "haystacks": (
+        2,
+        (
+            "answer_tokens", "depths", "draws", "seed", "short_examples", "tokenizer",
+            "train_examples", "validation_examples",
         ),
     ),
     "finetune_upload": (1, ("endpoint_url", "tokenizer")),
-    "eval_results": (1, ("answer_tokens",)),
-    "leaderboard": (1, ("seed",)),
+    "eval_results": (2, ("answer_tokens",)),
+    "leaderboard": (2, ("seed",)),
 }  # fmt: skip
 
 

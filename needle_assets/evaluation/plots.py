@@ -35,7 +35,19 @@ _PANELS_WIDTH = 1000
 _DODGE = 0.05
 """Octaves between the points of two models at one length, so that their intervals stay legible."""
 
+_MARGIN = 1.3
+"""Factor that a curve's axis goes on beyond its first and last length."""
+_OVERHANG = 0.04
+"""Share of a curve's width that the lines of ceiling, closed book and floor go on at their ends."""
+
 _BINS = 40
+
+_BESIDE = {
+    "ceiling": ("ceiling: the needle alone", [7, 3]),
+    "closed_book": ("closed book: the name alone", [2, 2]),
+    "floor": ("floor: best constant answer", [9, 2, 2, 2]),
+}
+"""Columns of `statistics.length_table` that a mean is measured against: legend and dashes."""
 
 
 def heatmap(cells: "pd.DataFrame") -> "AnyChart":
@@ -105,32 +117,33 @@ def heatmap(cells: "pd.DataFrame") -> "AnyChart":
     )
 
 
-def curve(lengths: "pd.DataFrame", floor: float | None = None) -> "AnyChart":
-    """Mean score over context length, a line per model, with 95 % intervals where there are any.
+def curve(lengths: "pd.DataFrame") -> "AnyChart":
+    """Mean score over context length, a line per model, and what it is measured against.
 
     Args:
-        lengths: of `statistics.length_table`: model, context_length, mean, low, high.
-        floor: score of the best constant answer, drawn as a dashed line.
+        lengths: of `statistics.length_table`: model, context_length, mean, low, high, floor,
+            closed_book, ceiling.
 
-    Points of different models at one length stand a little apart on the (logarithmic) axis.
+    Means have 95 % intervals where there are any. Ceiling and closed book are thin broken lines in
+    their model's colour; the floor is grey, since it is no model's. Points of different models at
+    one length stand a little apart on the (logarithmic) axis.
 
     Raises:
         EvaluationError: no rows.
     """
     import altair as alt
-    import pandas as pd
 
     _require(lengths, "a curve")
     models = list(dict.fromkeys(lengths["model"]))
     keys = sorted(int(value) for value in lengths["context_length"].unique())
     place = {model: _DODGE * (at - (len(models) - 1) / 2) for at, model in enumerate(models)}
-    data = lengths[["model", "mean", "low", "high"]].assign(
+    data = lengths[["model", "context_length", "mean", "low", "high", *_BESIDE]].assign(
         x=lengths["context_length"] * np.exp2(lengths["model"].map(place).to_numpy(float))
     )
     x = alt.X(
         "x:Q",
         title="context length (tokens)",
-        scale=alt.Scale(type="log", base=2, domain=[keys[0] / 1.3, keys[-1] * 1.3]),
+        scale=alt.Scale(type="log", base=2, domain=[keys[0] / _MARGIN, keys[-1] * _MARGIN]),
         axis=alt.Axis(values=keys, format=",d", grid=False, labelOverlap="greedy"),
     )
     y_title = "mean score (share of fields right)"
@@ -149,6 +162,7 @@ def curve(lengths: "pd.DataFrame", floor: float | None = None) -> "AnyChart":
     shape = alt.Shape("model:N", sort=models, scale=alt.Scale(domain=models), legend=legend)
     base = alt.Chart(data).encode(x=x, y=y, color=colour)
     layers: list[Any] = [
+        *_reference_lines(data, x, y_title, colour),
         base.mark_line(strokeWidth=2),
         base.mark_point(size=55, filled=True, opacity=1).encode(shape=shape),
     ]
@@ -159,17 +173,56 @@ def curve(lengths: "pd.DataFrame", floor: float | None = None) -> "AnyChart":
             .mark_errorbar(ticks=alt.MarkConfig(size=9), rule=alt.MarkConfig(strokeWidth=1.5))
             .encode(x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", color=colour)
         )
-    if floor is not None:
-        note = alt.Chart(pd.DataFrame({"floor": [floor]})).encode(y="floor:Q")
-        text = alt.value(["best constant", f"answer {floor:.2f}"])
-        layers += [
-            note.mark_rule(strokeDash=[5, 4], stroke=_QUIET),
-            note.mark_text(align="left", dx=6, dy=-6, fontSize=11, color=_QUIET).encode(
-                x=alt.value("width"), text=text
-            ),
-        ]
     chart = alt.layer(*layers).properties(width=560, height=300)
     return _styled(chart if models[1:] else chart.properties(title=models[0]))
+
+
+def _reference_lines(data: "pd.DataFrame", x: Any, y_title: str, colour: Any) -> list[Any]:
+    """Ceiling, closed book and floor, each as far as it is known."""
+    import altair as alt
+
+    long = data.melt(["model", "context_length", "x"], list(_BESIDE), "kind", "score")
+    long = long.dropna(subset="score")
+    # All models of a length have one floor: one line, at the length's own place.
+    floor = long["kind"] == "floor"
+    common = long[floor].groupby(["kind", "context_length"], as_index=False)["score"].mean()
+    parts = [
+        (long[~floor], colour),
+        (common.assign(x=common["context_length"], model=""), alt.value(_QUIET)),
+    ]
+    span = np.log2(data["x"].max() / data["x"].min()) + 2 * np.log2(_MARGIN)
+    dash = alt.StrokeDash(
+        "kind:N",
+        scale=alt.Scale(
+            domain=[title for title, _ in _BESIDE.values()],
+            range=[pattern for _, pattern in _BESIDE.values()],
+        ),
+        legend=alt.Legend(title=None, orient="right", symbolType="stroke", symbolSize=500),
+    )
+    return [
+        alt.Chart(_overhanging(part, np.exp2(_OVERHANG * span)))
+        .mark_line(strokeWidth=1.25, opacity=0.8)
+        .encode(
+            x=x, y=alt.Y("score:Q", title=y_title), detail="model:N", strokeDash=dash, color=ink
+        )
+        for part, ink in parts
+        if len(part)
+    ]
+
+
+def _overhanging(points: "pd.DataFrame", reach: float) -> "pd.DataFrame":
+    """Lines that go on a little at both ends: one length alone has a line as well."""
+    import pandas as pd
+
+    ends = points.groupby(["model", "kind"])["x"]
+    first = points[points["x"] == ends.transform("min")]
+    last = points[points["x"] == ends.transform("max")]
+    longer = pd.concat(
+        [first.assign(x=first["x"] / reach), points, last.assign(x=last["x"] * reach)]
+    )
+    return longer.assign(
+        kind=longer["kind"].map({key: title for key, (title, _) in _BESIDE.items()})
+    )
 
 
 def histogram(values: Sequence[int] | npt.NDArray[np.int64], title: str, unit: str) -> "AnyChart":

@@ -17,13 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.evaluation import plots
-from needle_assets.evaluation.scoring import Outcome, floor_of
+from needle_assets.evaluation.scoring import Kind, Outcome
 from needle_assets.evaluation.statistics import (
     MIN_DRAWS,
+    REFERENCES,
     cell_table,
+    closed_book_table,
     field_table,
     length_table,
     outcome_table,
+    overall,
     usage_table,
 )
 from needle_assets.labels.task import Leaf, Task
@@ -40,6 +43,9 @@ _TEXT_CHARACTERS = 600
 """A model may answer a megabyte; all of it stays in `eval_results`."""
 
 _NOTHING = "–"
+
+_LOW_CEILING = 0.9
+"""Below this the model loses more than one field in ten without any haystack."""
 
 
 @dataclass(frozen=True)
@@ -111,33 +117,33 @@ def build_report(task: Task, results: pa.Table, provenance: Provenance) -> str:
 
 
 def _content(task: Task, results: pa.Table, seed: int) -> dict[str, Any]:
-    floor = floor_of(task, results)
     lengths = length_table(results, seed)
     usage = usage_table(results)
     outcomes = outcome_table(results)
     return {
         "total": _total(results, usage),
         "models": _models(lengths),
-        "floor": floor,
-        "floor_leaves": tuple(
-            _shown(value) for value in task.leaves(task.parse(floor.answer)).values()
-        ),
-        "curve": _image(plots.curve(lengths, floor.score)),
+        "floor": overall(lengths, Kind.FLOOR),
+        "floor_answers": _floor_answers(results),
+        "hints": _hints(lengths, closed_book_table(results, seed)),
+        "curve": _image(plots.curve(lengths)),
         "heatmap": _image(plots.heatmap(cell_table(results))),
         "lengths": _records(lengths),
         "min_draws": MIN_DRAWS,
         "leaf_groups": _leaf_groups(task),
-        "fields": _records(field_table(results, task.leaf_names)),
+        "fields": _fields(results, task),
         "outcomes": [str(outcome) for outcome in Outcome if (outcomes["outcome"] == outcome).any()],
         "outcome_rows": _outcome_rows(outcomes),
         "usage": _records(usage),
         "evaluations": _evaluations(results),
         "questions": [_question(task, row) for row in results.to_pylist()],
+        "kind_titles": _KIND_TITLES,
         "filters": {
-            name: pc.unique(results[column]).sort().to_pylist()
+            name: pc.unique(results[column]).drop_null().sort().to_pylist()
             for name, column in (
                 ("model", "model"),
                 ("length", "context_length"),
+                ("prompt", "kind"),
                 ("depth", "depth"),
                 ("outcome", "outcome"),
             )
@@ -145,13 +151,23 @@ def _content(task: Task, results: pa.Table, seed: int) -> dict[str, Any]:
     }
 
 
+_KIND_TITLES = {
+    Kind.SWEEP: "haystack",
+    Kind.CEILING: "ceiling: the needle alone",
+    Kind.CLOSED_BOOK: "closed book: the name alone",
+    Kind.FLOOR: "floor: best constant answer",
+}
+
+
 def _total(results: pa.Table, usage: "pd.DataFrame") -> dict[str, Any]:
     """Sums over all models and lengths."""
     sums = usage[["prompt_tokens", "cached_tokens", "cost_usd"]].sum(min_count=1)
+    sweep = results.filter(pc.field("kind") == Kind.SWEEP.value)
     return {
-        "questions": results.num_rows,
-        "prompts": pc.count_distinct(results["example_id"]).as_py(),
-        "valid": pc.mean(pc.equal(results["outcome"], str(Outcome.VALID))).as_py(),
+        "questions": sweep.num_rows,
+        "prompts": pc.count_distinct(sweep["example_id"]).as_py(),
+        "valid": pc.mean(pc.equal(sweep["outcome"], str(Outcome.VALID))).as_py(),
+        "asked": int(usage["n"].sum()),
         "prompt_tokens": sums["prompt_tokens"],
         "cached_share": sums["cached_tokens"] / sums["prompt_tokens"],
         "cost_usd": sums["cost_usd"],
@@ -160,16 +176,71 @@ def _total(results: pa.Table, usage: "pd.DataFrame") -> dict[str, Any]:
 
 
 def _models(lengths: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Each model's mean over all its questions and at its shortest and longest length."""
+    """Each model's means over all its questions, and those at its shortest and longest length."""
     return [
         {
             "model": model,
-            "mean": float((rows["mean"] * rows["n"]).sum() / rows["n"].sum()),
+            **{name: overall(rows, name) for name in ("mean", "closed_book", "ceiling")},
             "shortest": rows.iloc[0].to_dict(),
             "longest": rows.iloc[-1].to_dict(),
         }
         for model, rows in lengths.groupby("model", sort=False)
     ]
+
+
+def _floor_answers(results: pa.Table) -> list[tuple[str, str]]:
+    """The best constant answers, each with the lengths at which it is the best."""
+    floor = results.filter(pc.field("kind") == Kind.FLOOR.value)
+    lengths: dict[str, set[int]] = {}
+    for row in floor.select(["answer", "context_length"]).to_pylist():
+        lengths.setdefault(row["answer"], set()).add(row["context_length"])
+    by_length = sorted((sorted(of), answer) for answer, of in lengths.items())
+    return [(answer, ", ".join(f"{length:,}" for length in of)) for of, answer in by_length]
+
+
+def _fields(results: pa.Table, task: Task) -> list[dict[str, Any]]:
+    """Per model the shares of its sweep, then those of what it is measured against."""
+    rows = [
+        {"kind": kind, **row}
+        for kind in (Kind.SWEEP, *reversed(REFERENCES))
+        for row in _records(field_table(results, task.leaf_names, kind))
+        if row["n"]
+    ]
+    # Sorting is stable: the kinds stay in this order.
+    return sorted(rows, key=lambda row: str(row["model"]))
+
+
+def _hints(lengths: "pd.DataFrame", closed_book: "pd.DataFrame") -> list[str]:
+    """What ceiling and closed book say about each model's scores, in sentences."""
+    hints = []
+    for model, rows in lengths.groupby("model", sort=False):
+        helpless = rows["ceiling"] <= rows["floor"]
+        if low := _at_lengths(rows[helpless], "ceiling"):
+            hints.append(
+                f"With the needle alone as prompt {model} scores {low}, no more than the best "
+                "constant answer. It cannot do the task in the shortest prompt, so its other "
+                "scores say nothing about its context window."
+            )
+        if low := _at_lengths(rows[~helpless & (rows["ceiling"] < _LOW_CEILING)], "ceiling"):
+            hints.append(
+                f"With the needle alone as prompt {model} scores only {low}: a haystack score can "
+                "hardly be higher. What is missing up to there has nothing to do with the length "
+                "of the prompt."
+            )
+    for model, rows in closed_book[closed_book["low"] > 0].groupby("model", sort=False):
+        hints.append(
+            f"By the name alone {model} scores more than the best constant answer, by "
+            f"{_at_lengths(rows, 'gain')}, and by more than chance among needles explains. "
+            "Names give facts away, by a leak in the data or from the model's memory: its scores "
+            "are not all reading."
+        )
+    return hints
+
+
+def _at_lengths(rows: "pd.DataFrame", column: str) -> str:
+    """The column's values with their lengths, in words; empty without rows."""
+    said = [f"{row[column]:.2f} at {row['context_length']:,}" for row in rows.to_dict("records")]
+    return f"{', '.join(said)} tokens" if said else ""
 
 
 def _outcome_rows(outcomes: "pd.DataFrame") -> list[dict[str, Any]]:

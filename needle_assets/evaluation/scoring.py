@@ -5,8 +5,7 @@ Nothing is evaluated as code, and no answer is dropped. Means and intervals over
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -23,6 +22,19 @@ PROMPT_TAIL = 300
 """Characters of the question that are kept with its answer."""
 
 UNANSWERED = "no answer came; run the evaluation again to ask what is missing"
+
+
+class Kind(StrEnum):
+    """What a row of ``eval_results`` is. All but the sweep's are `calibration`'s."""
+
+    SWEEP = "sweep"
+    """A question about a haystack."""
+    FLOOR = "floor"
+    """The best constant answer; nobody was asked."""
+    CEILING = "ceiling"
+    """The needle alone as prompt."""
+    CLOSED_BOOK = "closed_book"
+    """No text at all, the name only."""
 
 
 class Outcome(StrEnum):
@@ -58,21 +70,6 @@ class Score:
     def exact(self) -> bool:
         """Whether every leaf is right."""
         return all(self.right)
-
-
-@dataclass(frozen=True)
-class Floor:
-    """The best that an answer can do which does not depend on the question."""
-
-    answer: str
-    """Canonical JSON."""
-    shares: tuple[float, ...]
-    """Share of the labels that agree with it in each leaf, in the order of ``Task.leaf_names``."""
-
-    @property
-    def score(self) -> float:
-        """Mean score over the labels, 0 to 1."""
-        return sum(self.shares) / len(self.shares)
 
 
 def score_answer(
@@ -149,48 +146,14 @@ def post_score(gold_label: str, answer: str | None) -> float:
     return 1 - len(answered ^ set(_pairs(json.loads(gold_label)))) / 2 / len(answered)
 
 
-def constant_floor(task: Task, labels: Iterable[str]) -> Floor:
-    """The best constant answer: in every leaf the value that most labels have.
-
-    Args:
-        task: the task of the labels.
-        labels: canonical JSON, one per question; the answer and its score are exact for these.
-
-    Raises:
-        EvaluationError: no labels.
-    """
-    golds = [_gold(task, label) for label in labels]
-    if not golds:
-        raise EvaluationError(
-            "the best constant answer needs at least one label; materialize haystacks first"
-        )
-    tree: dict[str, Any] = {}
-    shares = []
-    for name, path in zip(task.leaf_names, task.leaf_paths, strict=True):
-        counts = Counter(gold[name] for gold in golds)
-        # Ties are broken by the value, so that the order of the labels does not matter.
-        best = min(counts, key=lambda value: (-counts[value], str(value)))
-        shares.append(sum(_same(best, gold[name]) for gold in golds) / len(golds))
-        node = tree
-        for part in path[:-1]:
-            node = node.setdefault(part, {})
-        node[path[-1]] = best
-    return Floor(task.canonical_json(task.label_type.model_validate(tree)), tuple(shares))
-
-
-def floor_of(task: Task, results: pa.Table) -> Floor:
-    """The best constant answer to the questions of ``eval_results``, each counted once.
-
-    Raises:
-        EvaluationError: no results.
-    """
-    asked = results.select(["example_id", "label"]).group_by(["example_id", "label"]).aggregate([])
-    return constant_floor(task, asked["label"].to_pylist())
+def comparable(value: Leaf) -> Leaf:
+    """What is compared of a leaf: strings without their case and spacing."""
+    return " ".join(value.casefold().split()) if isinstance(value, str) else value
 
 
 def score_table(
     task: Task,
-    haystacks: pa.Table,
+    questions: pa.Table,
     answers: pa.Table,
     *,
     model: str,
@@ -202,16 +165,19 @@ def score_table(
 
     Args:
         task: the task that was asked.
-        haystacks: the questions: the test rows of ``haystacks``.
+        questions: of `calibration.sweep_questions`: example_id, kind, draw, bio_id, name, depth,
+            realised_depth, context_length, messages, label.
         answers: what came back, a table of `client.ANSWERS_SCHEMA` with one row per question at
-            most. A question without a row becomes an ``error``.
+            most, the floor's included (`calibration.with_floor`). A question without a row
+            becomes an ``error``.
         model: the model's slug.
         run_id: the run that scores.
         haystacks_version: of the haystacks that were asked about, whole.
-        prices: US dollars per million tokens; None when unknown, and then so is every cost.
+        prices: US dollars per million tokens; None when unknown, and then so is every cost but
+            the floor's, which is 0.
 
     Returns:
-        Columns example_id, draw, bio_id, name, depth, realised_depth, context_length,
+        Columns example_id, kind, draw, bio_id, name, depth, realised_depth, context_length,
         haystacks_version, prompt_tail, label, answer, outcome, reason, ``<leaf>_right`` for each
         leaf, score, exact, post_score, prompt_tokens, cached_tokens, completion_tokens,
         latency_s, cost_usd, fingerprint, evaluated_at, run_id, model. Depths in percent; tokens as
@@ -221,8 +187,8 @@ def score_table(
         EvaluationError: two answers to one question, an answer to a question that is not asked
             here, or a label that is not one.
     """
-    _check_answers(haystacks, answers)
-    at = pc.index_in(haystacks["example_id"], value_set=answers["example_id"].combine_chunks())
+    _check_answers(questions, answers)
+    at = pc.index_in(questions["example_id"], value_set=answers["example_id"].combine_chunks())
     found = answers.take(at)
     error = pc.if_else(pc.is_null(found["example_id"]), UNANSWERED, found["error"])
     scores = [
@@ -231,8 +197,8 @@ def score_table(
             *(
                 column.to_pylist()
                 for column in (
-                    haystacks["example_id"],
-                    haystacks["label"],
+                    questions["example_id"],
+                    questions["label"],
                     found["answer"],
                     found["finish_reason"],
                     found["refusal"],
@@ -245,13 +211,14 @@ def score_table(
     verdicts = np.array([score.right for score in scores], dtype=bool).reshape(
         len(scores), len(task.leaf_names)
     )
-    rows = haystacks.num_rows
+    rows = questions.num_rows
     return pa.table(
         {
             **{
-                name: haystacks[name]
+                name: questions[name]
                 for name in (
                     "example_id",
+                    "kind",
                     "draw",
                     "bio_id",
                     "name",
@@ -261,8 +228,8 @@ def score_table(
                 )
             },
             "haystacks_version": pa.array([haystacks_version] * rows, pa.string()),
-            "prompt_tail": _prompt_tails(haystacks["messages"]),
-            "label": haystacks["label"],
+            "prompt_tail": _prompt_tails(questions["messages"]),
+            "label": questions["label"],
             "answer": found["answer"],
             "outcome": pa.array([str(score.outcome) for score in scores], pa.string()),
             "reason": pa.array([score.reason for score in scores], pa.string()),
@@ -277,7 +244,7 @@ def score_table(
             "cached_tokens": found["cached_tokens"],
             "completion_tokens": found["completion_tokens"],
             "latency_s": found["latency_s"],
-            "cost_usd": _costs(found, prices),
+            "cost_usd": _costs(questions["kind"], found, prices),
             "fingerprint": found["fingerprint"],
             "evaluated_at": found["evaluated_at"],
             "run_id": pa.array([run_id] * rows, pa.string()),
@@ -291,11 +258,7 @@ def _gold(task: Task, label: str) -> dict[str, Leaf]:
 
 
 def _same(answered: Leaf, gold: Leaf) -> bool:
-    return _comparable(answered) == _comparable(gold)
-
-
-def _comparable(value: Leaf) -> Leaf:
-    return " ".join(value.casefold().split()) if isinstance(value, str) else value
+    return comparable(answered) == comparable(gold)
 
 
 def _pairs(
@@ -328,7 +291,7 @@ def _score_row(
         ) from None
 
 
-def _check_answers(haystacks: pa.Table, answers: pa.Table) -> None:
+def _check_answers(questions: pa.Table, answers: pa.Table) -> None:
     counts = pc.value_counts(answers["example_id"])
     twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
@@ -336,7 +299,7 @@ def _check_answers(haystacks: pa.Table, answers: pa.Table) -> None:
             f"{len(twice)} questions have more than one answer, {twice[0]} among them; one row "
             "per question was expected"
         )
-    known = pc.is_in(answers["example_id"], value_set=haystacks["example_id"].combine_chunks())
+    known = pc.is_in(answers["example_id"], value_set=questions["example_id"].combine_chunks())
     strange = answers["example_id"].filter(pc.invert(known))
     if len(strange):
         raise EvaluationError(
@@ -349,22 +312,30 @@ def _prompt_tails(messages: pa.ChunkedArray) -> pa.ChunkedArray:
     """The end of each prompt. The question stands last, so it is in the last message's tail."""
     tails = []
     for chunk in messages.chunks:
-        ends = pc.cumulative_sum(pc.list_value_length(chunk))
-        last = chunk.flatten().field("content").take(pc.subtract(ends, 1))
-        tails.append(pc.utf8_slice_codeunits(last, start=-PROMPT_TAIL))
+        # The floor has no messages.
+        counts = pc.fill_null(pc.list_value_length(chunk), 0)
+        last = pc.if_else(pc.greater(counts, 0), pc.subtract(pc.cumulative_sum(counts), 1), None)
+        content = chunk.flatten().field("content").take(last)
+        tails.append(pc.utf8_slice_codeunits(content, start=-PROMPT_TAIL))
     return pa.chunked_array(tails, pa.string())
 
 
-def _costs(answers: pa.Table, prices: Prices | None) -> pa.Array | pa.ChunkedArray:
+def _costs(
+    kinds: pa.ChunkedArray, answers: pa.Table, prices: Prices | None
+) -> pa.Array | pa.ChunkedArray:
     """US dollars per row; null where prices or token counts are unknown."""
-    if prices is None:
-        return pa.nulls(answers.num_rows, pa.float64())
-    cached = pc.coalesce(answers["cached_tokens"], 0)
-    dollars = pc.add(
-        pc.add(
-            pc.multiply(pc.subtract(answers["prompt_tokens"], cached), prices.input),
-            pc.multiply(cached, prices.cached_input),
-        ),
-        pc.multiply(answers["completion_tokens"], prices.output),
-    )
-    return pc.divide(dollars, 1_000_000.0)
+    dollars: pa.Array | pa.ChunkedArray = pa.nulls(answers.num_rows, pa.float64())
+    if prices is not None:
+        cached = pc.coalesce(answers["cached_tokens"], 0)
+        dollars = pc.divide(
+            pc.add(
+                pc.add(
+                    pc.multiply(pc.subtract(answers["prompt_tokens"], cached), prices.input),
+                    pc.multiply(cached, prices.cached_input),
+                ),
+                pc.multiply(answers["completion_tokens"], prices.output),
+            ),
+            1_000_000.0,
+        )
+    # Nothing was bought for the floor, whatever anything costs.
+    return pc.if_else(pc.equal(kinds, Kind.FLOOR), 0.0, dollars)

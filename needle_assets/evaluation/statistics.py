@@ -1,7 +1,7 @@
 """Means, intervals and sums over `eval_results`: one row per cell, length or model.
 
-Column-wise over the whole table; a single answer is scored in `scoring`, a picture drawn in
-`plots`.
+Scores are the sweep's; what they are measured against stands beside them, in columns of its own.
+A single answer is scored in `scoring`, a picture drawn in `plots`.
 """
 
 from statistics import NormalDist
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from needle_assets.evaluation.scoring import Kind
 from needle_assets.seeding import generator
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ the truth with a chance of 1 - 2^(1 - M) at most: 50 % for M = 2, 87.5 % for 4, 
 RESAMPLES = 10_000
 """The interval's ends at five draws are the 0.1 % and 99.9 % quantiles: ten resamples each."""
 
+REFERENCES = (Kind.FLOOR, Kind.CLOSED_BOOK, Kind.CEILING)
+"""What a mean is measured against."""
+
 _LENGTH = ["model", "context_length"]
 
 
@@ -41,7 +46,7 @@ def cell_table(results: pa.Table) -> "pd.DataFrame":
         model, context_length, depth (percent), n, mean, exact (share with every field right), post
         (mean of the post's score), in this order.
     """
-    return _means(_frame(results, "depth"), [*_LENGTH, "depth"])
+    return _means(_scores(results, "depth"), [*_LENGTH, "depth"])
 
 
 def length_table(results: pa.Table, seed: int) -> "pd.DataFrame":
@@ -53,68 +58,121 @@ def length_table(results: pa.Table, seed: int) -> "pd.DataFrame":
     Hesterberg, What Teachers Should Know About the Bootstrap, Am. Statistician 69, 2015). The
     interval speaks of other haystacks about the same needles.
 
+    Floor, closed book and ceiling are means over the same questions, each with the score that its
+    needle has there: a needle that is asked about twice counts twice there, too.
+
     Args:
         results: ``eval_results`` of any lengths and models.
         seed: of the resampling.
 
     Returns:
-        model, context_length, draws, n, mean, exact, post, low, high. low and high are NaN where
-        no interval can be had: fewer than `MIN_DRAWS` draws, or all draws with the same mean.
+        model, context_length, draws, n (questions), mean, exact, post, needles (different ones),
+        floor, closed_book, ceiling, low, high. low and high are NaN where no interval can be had:
+        fewer than `MIN_DRAWS` draws, or all draws with the same mean.
     """
-    frame = _frame(results, "draw")
+    frame = _scores(results, "draw", "bio_id")
     table = _means(frame, _LENGTH)
-    draws = frame.groupby([*_LENGTH, "draw"], observed=True)["score"].agg(["sum", "count"])
-    of_length = {key: draw.to_numpy(dtype=np.float64) for key, draw in draws.groupby(level=_LENGTH)}
-    keys = list(zip(table["model"], table["context_length"], strict=True))
-    intervals = np.array(
-        [_interval(of_length[key], seed, str(key[0]), int(key[1])) for key in keys],
-        dtype=np.float64,
-    ).reshape(-1, 2)
-    table.insert(2, "draws", [len(of_length[key]) for key in keys])
-    return table.assign(low=intervals[:, 0], high=intervals[:, 1])
+    table["needles"] = frame.groupby(_LENGTH)["bio_id"].nunique().to_numpy()
+    for kind in REFERENCES:
+        beside = _beside(results, kind, "score")
+        table[kind.value] = beside.groupby(_LENGTH)["score"].mean(skipna=False).to_numpy()
+    table.insert(2, "draws", frame.groupby(_LENGTH)["draw"].nunique().to_numpy())
+    return _with_intervals(table, frame, "score", "draw", seed)
 
 
-def field_table(results: pa.Table, leaf_names: tuple[str, ...]) -> "pd.DataFrame":
-    """Share of right answers in each field: model, n, then one column per leaf, 0 to 1."""
+def overall(lengths: "pd.DataFrame", column: str) -> float:
+    """Mean of a column of `length_table` over its rows, each with the weight of its questions."""
+    return float((lengths[column] * lengths["n"]).sum(skipna=False) / lengths["n"].sum())
+
+
+def closed_book_table(results: pa.Table, seed: int) -> "pd.DataFrame":
+    """How much more a model scores by the name alone than the best constant answer does.
+
+    The two are compared needle by needle, and needles are resampled as draws are in
+    `length_table`: the interval speaks of other needles.
+
+    Returns:
+        model, context_length, needles, gain (difference of the means), low, high (95 %; NaN with
+        fewer than `MIN_DRAWS` needles or when all gain the same).
+    """
+    frame = _beside(results, Kind.CLOSED_BOOK, "score")
+    frame["gain"] = frame["score"] - _beside(results, Kind.FLOOR, "score")["score"]
+    grouped = frame.groupby(_LENGTH)
+    table: pd.DataFrame = grouped["bio_id"].nunique().rename("needles").reset_index()
+    table["gain"] = grouped["gain"].mean(skipna=False).to_numpy()
+    return _with_intervals(table, frame, "gain", "bio_id", seed)
+
+
+def field_table(
+    results: pa.Table, leaf_names: tuple[str, ...], kind: Kind = Kind.SWEEP
+) -> "pd.DataFrame":
+    """Share of right answers in each field: model, n, then one column per leaf, 0 to 1.
+
+    Those of another kind than the sweep are means over the sweep's questions as in
+    `length_table`; n is then how many answers of that kind there are.
+    """
     columns = [f"{name}_right" for name in leaf_names]
-    grouped = results.select(["model", *columns]).to_pandas().groupby("model")
-    shares = grouped[columns].mean().set_axis(list(leaf_names), axis=1)
-    shares.insert(0, "n", grouped.size())
+    frame = (
+        _rows(results, Kind.SWEEP, "model", *columns)
+        if kind is Kind.SWEEP
+        else _beside(results, kind, *columns)
+    )
+    shares = frame.groupby("model")[columns].mean(skipna=False).set_axis(list(leaf_names), axis=1)
+    counts = _rows(results, kind, "model").groupby("model").size()
+    shares.insert(0, "n", counts.reindex(shares.index, fill_value=0))
     table: pd.DataFrame = shares.reset_index()
     return table
 
 
 def outcome_table(results: pa.Table) -> "pd.DataFrame":
-    """Questions by what became of them: model, context_length, outcome, n."""
-    frame = results.select([*_LENGTH, "outcome"]).to_pandas()
+    """Questions of the sweep by what became of them: model, context_length, outcome, n."""
+    frame = _rows(results, Kind.SWEEP, *_LENGTH, "outcome")
     counts: pd.DataFrame = frame.groupby([*_LENGTH, "outcome"]).size().rename("n").reset_index()
     return counts
 
 
 def usage_table(results: pa.Table) -> "pd.DataFrame":
-    """What the answers of each (model, context length) took.
+    """What the answers of each (model, context length) took, those of the calibration included.
 
     Returns:
-        model, context_length, n, prompt_tokens, cached_tokens, completion_tokens (sums),
-        cached_share (of the prompt tokens), latency_s (median), cost_usd (sum), priced (answers
-        with a known cost). A sum over nothing known is NaN, never 0.
+        model, context_length, n (questions asked), prompt_tokens, cached_tokens,
+        completion_tokens (sums), cached_share (of the prompt tokens), latency_s (median of the
+        sweep), cost_usd (sum), priced (answers with a known cost), answer_usd (mean cost of an
+        answer of the sweep). A sum or mean over nothing known is NaN, never 0.
     """
     sums = ["prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd"]
-    frame = results.select([*_LENGTH, *sums, "latency_s"]).to_pandas()
-    grouped = frame.groupby(_LENGTH)
+    # Nobody was asked for the floor: its zeros are not known prices.
+    asked = results.filter(pc.field("kind") != Kind.FLOOR.value)
+    grouped = asked.select([*_LENGTH, *sums]).to_pandas().groupby(_LENGTH)
+    sweep = _rows(results, Kind.SWEEP, *_LENGTH, "latency_s", "cost_usd").groupby(_LENGTH)
     table: pd.DataFrame = grouped[sums].sum(min_count=1).astype(np.float64)
     table.insert(0, "n", grouped.size())
     table["cached_share"] = table["cached_tokens"] / table["prompt_tokens"]
-    table["latency_s"] = grouped["latency_s"].median()
+    table["latency_s"] = sweep["latency_s"].median()
     table["priced"] = grouped["cost_usd"].count()
+    table["answer_usd"] = sweep["cost_usd"].mean()
     return table.reset_index()
 
 
-def _frame(results: pa.Table, *more: str) -> "pd.DataFrame":
-    frame: pd.DataFrame = results.select(
-        [*_LENGTH, *more, "score", "exact", "post_score"]
-    ).to_pandas()
+def _rows(results: pa.Table, kind: Kind, *columns: str) -> "pd.DataFrame":
+    """Columns of the rows of one kind."""
+    chosen = results.filter(pc.field("kind") == kind.value)
+    frame: pd.DataFrame = chosen.select(list(columns)).to_pandas()
     return frame
+
+
+def _scores(results: pa.Table, *more: str) -> "pd.DataFrame":
+    """The sweep's scores."""
+    return _rows(results, Kind.SWEEP, *_LENGTH, *more, "score", "exact", "post_score")
+
+
+def _beside(results: pa.Table, kind: Kind, *columns: str) -> "pd.DataFrame":
+    """A row per question of the sweep, in their order, with its needle's columns of a kind."""
+    key = [*_LENGTH, "bio_id"]
+    frame = _rows(results, Kind.SWEEP, *key).merge(
+        _rows(results, kind, *key, *columns), on=key, how="left", validate="many_to_one"
+    )
+    return frame.astype(dict.fromkeys(columns, np.float64))
 
 
 def _means(frame: "pd.DataFrame", by: list[str]) -> "pd.DataFrame":
@@ -130,17 +188,35 @@ def _means(frame: "pd.DataFrame", by: list[str]) -> "pd.DataFrame":
     )
 
 
+def _with_intervals(
+    table: "pd.DataFrame", frame: "pd.DataFrame", column: str, cluster: str, seed: int
+) -> "pd.DataFrame":
+    """A table of lengths with the ends of its means' intervals, low and high.
+
+    ``frame`` has the questions; those with the same value of ``cluster`` are resampled together.
+    """
+    grouped = frame.groupby([*_LENGTH, cluster])[column]
+    clusters = grouped.sum(skipna=False).to_frame("sum").assign(questions=grouped.size())
+    of_length = {key: rows.to_numpy(np.float64) for key, rows in clusters.groupby(level=_LENGTH)}
+    intervals = [
+        _interval(of_length[model, length], seed, cluster, str(model), int(length))
+        for model, length in zip(table["model"], table["context_length"], strict=True)
+    ]
+    ends = np.array(intervals, dtype=np.float64).reshape(-1, 2)
+    return table.assign(low=ends[:, 0], high=ends[:, 1])
+
+
 def _interval(
-    draws: npt.NDArray[np.float64], seed: int, model: str, context_length: int
+    clusters: npt.NDArray[np.float64], seed: int, *scope: str | int
 ) -> tuple[float, float]:
-    """Ends of the interval of the mean over draws given as (sum of scores, questions)."""
-    count = len(draws)
-    means = draws[:, 0] / draws[:, 1]
-    if count < MIN_DRAWS or np.allclose(means, means[0]):
+    """Ends of the interval of the mean over clusters given as (sum of scores, questions)."""
+    count = len(clusters)
+    means = clusters[:, 0] / clusters[:, 1]
+    if count < MIN_DRAWS or np.isnan(means).any() or np.allclose(means, means[0]):
         return np.nan, np.nan
-    random = generator(seed, "bootstrap", model, context_length)
+    random = generator(seed, "bootstrap", *scope)
     weights = random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    sums, questions = (weights @ draws).T
+    sums, questions = (weights @ clusters).T
     tail = NormalDist().cdf(-np.sqrt(count / (count - 1)) * _student_quantile(count - 1))
     low, high = np.quantile(sums / questions, [tail, 1 - tail])
     return float(low), float(high)

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.finetune.errors import FinetuneError
-from needle_assets.haystack.messages import training_messages
+from needle_assets.haystack.messages import bio_lines, training_messages
 from needle_assets.haystack.tokenizer import ReferenceTokenizer
 from needle_assets.labels.task import LabelError, Task
+from needle_assets.seeding import digest
 
 _ROLES = ("system", "user", "assistant")
 
@@ -38,9 +39,10 @@ def build_dataset(
     """The examples of one split as chat JSONL: system, user, assistant with canonical JSON.
 
     Raises:
-        FinetuneError: as `validate_jsonl`.
+        FinetuneError: a prompt does not hold its needle whole, or as `validate_jsonl`.
     """
     rows = haystacks.filter(pc.field("split") == split)
+    _check_needles(rows, split)
     lines = [
         json.dumps({"messages": training_messages(messages, label)}, ensure_ascii=False)
         for messages, label in zip(
@@ -65,7 +67,8 @@ def validate_jsonl(content: bytes, *, task: Task, name: str) -> int:
 
     Raises:
         FinetuneError: naming the file's line: not JSON, roles other than system, user, assistant,
-            an empty message, an answer that is not the task's canonical JSON, or a repeated line.
+            an empty message, an answer that is not the task's canonical JSON, or the prompt of an
+            earlier line, with whatever answer.
     """
     seen: dict[bytes, int] = {}
     lines = content.splitlines()
@@ -82,9 +85,19 @@ def validate_jsonl(content: bytes, *, task: Task, name: str) -> int:
         if not all(isinstance(text, str) and text for text in texts):
             raise FinetuneError(f"{place}: a message is empty or not a text")
         _check_answer(texts[-1], task, place)
-        if (earlier := seen.setdefault(hashlib.sha256(line).digest(), number)) != number:
+        if (earlier := seen.setdefault(digest(*texts[:-1]), number)) != number:
             raise FinetuneError(f"{place}: repeats line {earlier}")
     return len(lines)
+
+
+def _check_needles(rows: pa.Table, split: str) -> None:
+    columns = (rows[name].to_pylist() for name in ("example_id", "messages", "needle"))
+    for example_id, messages, needle in zip(*columns, strict=True):
+        if bio_lines(messages).count(needle) != 1:
+            raise FinetuneError(
+                f"{split} dataset, example {example_id}: the prompt does not hold the needle "
+                f"whole and once ({needle[:80]!r}); materialize haystacks again"
+            )
 
 
 def _check_answer(answer: str, task: Task, place: str) -> None:

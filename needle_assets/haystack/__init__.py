@@ -1,4 +1,4 @@
-"""From bios to prompts of an exact length: tokenizer, evaluation design, assembly, messages.
+"""From bios to prompts of an exact length: tokenizer, design, assembly, certificate.
 
 Knows a label only as the canonical JSON of a `Task`; asks no model anything.
 """

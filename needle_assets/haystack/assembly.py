@@ -1,23 +1,26 @@
-"""Haystacks of an exact length: whole bios only, needles at their depths, every token counted.
+"""All haystacks of one context length: who is asked about, and the table of prompts.
 
-Which needle goes to which depth is decided in `design`; the wording of a prompt in `labels`.
+How one haystack is filled is `builder`'s; which needle goes to which depth is `design`'s.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from needle_assets.haystack.design import evaluation_draws, nominal_depths
+from needle_assets.haystack.builder import Builder, Draw, Pool, without
+from needle_assets.haystack.design import (
+    HaystackDesign,
+    evaluation_draws,
+    example_lengths,
+    nominal_depths,
+)
 from needle_assets.haystack.errors import HaystackError
-from needle_assets.haystack.lengths import CERTIFIED_FILL, CERTIFIED_FROM
-from needle_assets.haystack.messages import Message, prompt_messages
 from needle_assets.haystack.tokenizer import ReferenceTokenizer
 from needle_assets.labels.task import Task
-from needle_assets.seeding import generator, rank, unit_interval
+from needle_assets.seeding import rank, unit_interval
 
 HAYSTACK_SCHEMA = pa.schema(
     [
@@ -35,58 +38,25 @@ HAYSTACK_SCHEMA = pa.schema(
         ),
         ("label", pa.string()),
         ("prompt_tokens", pa.int32()),
+        ("target_tokens", pa.int32()),
+        ("needle", pa.string()),
         ("needle_first_token", pa.int32()),
         ("needle_last_token", pa.int32()),
         ("filler_ids", pa.list_(pa.string())),
     ]
 )
-"""One row per question. Depths in percent (nominal and realised), token positions counted from 0
-in the rendered prompt, `filler_ids` the other bios of the prompt in order."""
+"""One row per question. `context_length` is the partition's; `target_tokens` the length that the
+row was built for, which some training and validation examples have shorter. Depths in percent
+(nominal and realised), `needle` the asked bio as it stands in the prompt, its token positions
+counted from 0 in the rendered prompt, `filler_ids` the other bios of the prompt in order."""
 
 _NEWLINE = 1
 """Tokens that a line's end costs, as a first estimate; the assembled prompt is what is counted."""
 
-_FITS = 8
-"""Attempts to correct that estimate before a length is given up."""
+_BLOCK = 256
+"""Haystacks whose rows become Arrow at once, so that the table is not held twice."""
 
 Progress = Callable[[int, int], None]
-Indices = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class HaystackDesign:
-    """What to build for one context length."""
-
-    context_length: int
-    answer_tokens: int
-    depths: int
-    draws: int
-    train_examples: int
-    validation_examples: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """The bios of one split that are short enough for the length, hay and needles alike."""
-
-    split: str
-    ids: list[str]
-    names: list[str]
-    bios: list[str]
-    tokens: Indices
-    """Tokens of each bio with its line's end, estimated; shape ``(len(ids),)``."""
-    labels: dict[int, str]
-    """Canonical JSON by position, of those that are needles."""
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """One haystack to build: needles (positions in the pool) by ascending depth."""
-
-    number: int
-    needles: tuple[int, ...]
-    depths: tuple[float, ...]
 
 
 def build_haystacks(
@@ -96,6 +66,7 @@ def build_haystacks(
     design: HaystackDesign,
     task: Task,
     tokenizer: ReferenceTokenizer,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> pa.Table:
     """Every training, validation and test haystack of one context length.
@@ -106,6 +77,8 @@ def build_haystacks(
         design: the length, and how many haystacks of each kind.
         task: what is asked.
         tokenizer: the reference tokenizer.
+        workers: threads that build. Threads, since nearly all the time goes to the tokenizer,
+            which is not Python; the rows are the same for any number of them.
         progress: called with (haystacks done, haystacks to do).
 
     Returns:
@@ -114,37 +87,67 @@ def build_haystacks(
         and no needle serves two of them, so there may be fewer of them than asked for.
 
     Raises:
-        HaystackError: the corpus has too few tokens or needles for the length, or labels are of
-            other people than the bios. Nothing is filled up with repeats.
+        HaystackError: the corpus has too few tokens or needles for the length, or none at all for
+            a split, or labels are of other people than the bios. Nothing is filled up with
+            repeats.
     """
-    builder = _Builder(design, task, tokenizer)
-    people = bios.filter(pc.field("is_person"))
-    longest_bio = builder.longest_bio(people["name"])
-    pools = {
-        split: _pool(people, labels, split, longest_bio)
-        for split in ("train", "validation", "test")
-    }
+    people = _tellable(bios)
+    builder = Builder(design, task, tokenizer, people["name"].to_pylist())
+    longest_bio = builder.longest_bio(design.context_length)
+    train, validation, test = (
+        _pool(people, labels, split, longest_bio) for split in ("train", "validation", "test")
+    )
     work = [
-        (pools["train"], _single_draws(pools["train"], design, design.train_examples)),
-        (
-            pools["validation"],
-            _single_draws(pools["validation"], design, design.validation_examples),
+        *((train, draw) for draw in _single_draws(train, builder, design, design.train_examples)),
+        *(
+            (validation, draw)
+            for draw in _single_draws(validation, builder, design, design.validation_examples)
         ),
-        (pools["test"], _test_draws(pools["test"], design, longest_bio)),
+        *((test, draw) for draw in _test_draws(test, design, longest_bio)),
     ]
-    for pool, draws in work:
-        for draw in draws:
-            builder.check_supply(pool, draw)
-    to_do = sum(len(draws) for _, draws in work)
+    for pool in (train, validation, test):
+        for target in sorted({draw.target for of, draw in work if of is pool}, reverse=True):
+            builder.check_supply(pool, target)
+    tables = [HAYSTACK_SCHEMA.empty_table()]
     rows: list[dict[str, object]] = []
-    for done, (pool, draw) in enumerate((pool, draw) for pool, draws in work for draw in draws):
-        rows.extend(builder.build(pool, draw))
+    for done, built in enumerate(_built(builder, work, workers), start=1):
+        rows.extend(built)
+        if done % _BLOCK == 0 or done == len(work):
+            tables.append(pa.Table.from_pylist(rows, schema=HAYSTACK_SCHEMA))
+            rows = []
         if progress:
-            progress(done + 1, to_do)
-    return pa.Table.from_pylist(rows, schema=HAYSTACK_SCHEMA)
+            progress(done, len(work))
+    return pa.concat_tables(tables)
 
 
-def _pool(people: pa.Table, labels: pa.Table, split: str, longest_bio: int) -> _Pool:
+def _built(
+    builder: Builder, work: list[tuple[Pool, Draw]], workers: int
+) -> Iterator[list[dict[str, object]]]:
+    if workers <= 1:
+        yield from (builder.build(pool, draw) for pool, draw in work)
+        return
+    with ThreadPoolExecutor(workers) as threads:
+        yield from threads.map(lambda one: builder.build(*one), work)
+
+
+def _tellable(bios: pa.Table) -> pa.Table:
+    """Persons whose text is no other row's, in whatever split: whose it is can be told.
+
+    Raises:
+        HaystackError: a text has line breaks, which nothing but a fault before this leaves there.
+    """
+    counts = pc.value_counts(bios["bio"])
+    shared = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    people = bios.filter(pc.and_not(bios["is_person"], pc.is_in(bios["bio"], value_set=shared)))
+    if broken := people.filter(pc.match_substring(people["bio"], "\n"))["bio_id"].to_pylist():
+        raise HaystackError(
+            f"{len(broken)} bios have line breaks ({broken[0]!r} is one), but a prompt holds one "
+            "bio per line; materialize anonymized_bios again"
+        )
+    return people
+
+
+def _pool(people: pa.Table, labels: pa.Table, split: str, longest_bio: int) -> Pool:
     fitting = people.filter(
         (pc.field("split") == split) & (pc.field("token_count") + _NEWLINE <= longest_bio)
     )
@@ -163,7 +166,7 @@ def _pool(people: pa.Table, labels: pa.Table, split: str, longest_bio: int) -> _
             f"{len(of_others)} labels are of other people than the bios ({of_others[0]!r} is one); "
             "materialize filtered_needles and needle_labels again"
         )
-    return _Pool(
+    return Pool(
         split=split,
         ids=ids,
         names=names,
@@ -177,20 +180,44 @@ def _pool(people: pa.Table, labels: pa.Table, split: str, longest_bio: int) -> _
     )
 
 
-def _single_draws(pool: _Pool, design: HaystackDesign, examples: int) -> list[_Draw]:
+def _single_draws(pool: Pool, builder: Builder, design: HaystackDesign, asked: int) -> list[Draw]:
     """One needle each, at a depth drawn uniformly from 0 to 100."""
     ordered = sorted(pool.labels, key=lambda at: rank(design.seed, "needle", pool.ids[at]))
-    return [
-        _Draw(
-            number,
-            (needle,),
-            (100 * unit_interval(design.seed, "depth", design.context_length, pool.ids[needle]),),
+    if asked and not ordered:
+        raise HaystackError(
+            f"context length {design.context_length}: {asked} examples of split {pool.split!r} "
+            "are asked for, but no labelled bio fits: with "
+            f"{design.depths} depths it may have at most "
+            f"{builder.longest_bio(design.context_length)} tokens at this length; use a larger "
+            f"corpus (NEEDLE_CORPUS){without(pool.split)}"
         )
-        for number, needle in enumerate(ordered[:examples])
+    targets = example_lengths(design.context_length, min(asked, len(ordered)), design.short_share)
+    needles: dict[int, int] = {}
+    # The shortest choose first: what fits there fits everywhere.
+    for target in sorted(set(targets)):
+        longest = builder.longest_bio(target)
+        taken = set(needles.values())
+        free = (at for at in ordered if pool.tokens[at] <= longest and at not in taken)
+        numbers = [number for number, length in enumerate(targets) if length == target]
+        needles.update(zip(numbers, free, strict=False))
+        if any(number not in needles for number in numbers):
+            raise HaystackError(
+                f"context length {design.context_length}: of {len(targets)} examples of split "
+                f"{pool.split!r}, {len(numbers)} are to be of {target} tokens, but too few needles "
+                f"have at most {longest} tokens; use a larger corpus (NEEDLE_CORPUS) or fewer "
+                "short examples (NEEDLE_SHORT_EXAMPLES)"
+            )
+    depths = {
+        at: 100 * unit_interval(design.seed, "depth", design.context_length, pool.ids[at])
+        for at in needles.values()
+    }
+    return [
+        Draw(number, target, (needles[number],), (depths[needles[number]],))
+        for number, target in enumerate(targets)
     ]
 
 
-def _test_draws(pool: _Pool, design: HaystackDesign, longest_bio: int) -> list[_Draw]:
+def _test_draws(pool: Pool, design: HaystackDesign, longest_bio: int) -> list[Draw]:
     position = {pool.ids[at]: at for at in pool.labels}
     try:
         draws = evaluation_draws(
@@ -203,174 +230,6 @@ def _test_draws(pool: _Pool, design: HaystackDesign, longest_bio: int) -> list[_
         ) from None
     depths = nominal_depths(design.depths)
     return [
-        _Draw(number, tuple(position[bio_id] for bio_id in needles), depths)
+        Draw(number, design.context_length, tuple(position[at] for at in needles), depths)
         for number, needles in enumerate(draws)
     ]
-
-
-class _Builder:
-    """Assembles the haystacks of one length."""
-
-    def __init__(self, design: HaystackDesign, task: Task, tokenizer: ReferenceTokenizer) -> None:
-        self._design = design
-        self._task = task
-        self._tokenizer = tokenizer
-        self._limit = design.context_length - design.answer_tokens
-        self._least = (
-            int(np.ceil(CERTIFIED_FILL * design.context_length)) - design.answer_tokens
-            if design.context_length >= CERTIFIED_FROM
-            else 0
-        )
-
-    def longest_bio(self, names: pa.ChunkedArray) -> int:
-        """Tokens that a bio may have, its line's end included, so that all needles fit at once.
-
-        The same limit holds for needles and hay: a needle's length must not tell it apart.
-        """
-        longest_name = max(names.to_pylist(), key=len, default="")
-        room = self._limit - int(self._frames([longest_name])[0])
-        if room < self._design.depths:
-            raise HaystackError(
-                f"context length {self._design.context_length} leaves no room for biographies: "
-                f"{self._design.answer_tokens} tokens are reserved for the answer and "
-                f"{self._limit - room} go to the instructions and the question"
-            )
-        return room // self._design.depths
-
-    def build(self, pool: _Pool, draw: _Draw) -> list[dict[str, object]]:
-        """The rows of one haystack, one for each of its needles."""
-        names = [pool.names[needle] for needle in draw.needles]
-        budget = self._limit - int(self._frames(names).max())
-        for attempt in range(_FITS):
-            random = generator(
-                self._design.seed,
-                "haystack",
-                self._design.context_length,
-                pool.split,
-                draw.number,
-                attempt,
-            )
-            hay = self._choose_hay(pool, draw, budget, random)
-            order = _arrange(pool.tokens, draw, hay)
-            bios = [pool.bios[at] for at in order]
-            prompts = [prompt_messages(self._task, bios, name) for name in names]
-            tokens = self._tokenizer.prompt_tokens(prompts)
-            if self._least <= tokens.min() and tokens.max() <= self._limit:
-                return self._rows(pool, draw, order, prompts, tokens)
-            # Line ends may merge with what stands before them: aim again by the true count.
-            budget += self._limit - int(tokens.max())
-        raise HaystackError(
-            f"context length {self._design.context_length}: no set of whole bios of split "
-            f"{pool.split!r} fills {CERTIFIED_FILL:.0%} of it; use a larger corpus"
-        )
-
-    def check_supply(self, pool: _Pool, draw: _Draw) -> None:
-        """Make sure that the split has bios enough for one haystack, before any is built.
-
-        Raises:
-            HaystackError: it has not; the message says how many tokens it has.
-        """
-        budget = self._limit - int(self._frames([pool.names[at] for at in draw.needles]).max())
-        available = int(pool.tokens.sum())
-        if available < budget:
-            raise HaystackError(
-                f"context length {self._design.context_length} needs {budget:,} tokens of bios in "
-                f"one haystack of split {pool.split!r}, but the corpus has {available:,} there "
-                f"({len(pool.ids):,} bios); use a larger corpus (NEEDLE_CORPUS) or a shorter "
-                f"length{_without(pool.split)}"
-            )
-
-    def _frames(self, names: Sequence[str]) -> npt.NDArray[np.int32]:
-        """Tokens of the prompts about ``names`` without any bio."""
-        return self._tokenizer.prompt_tokens(
-            [prompt_messages(self._task, [], name) for name in names]
-        )
-
-    def _choose_hay(
-        self, pool: _Pool, draw: _Draw, budget: int, random: np.random.Generator
-    ) -> Indices:
-        """Bios that fill ``budget`` together with the needles, in random order."""
-        needles = np.asarray(draw.needles)
-        gap = budget - int(pool.tokens[needles].sum())
-        others = np.setdiff1d(np.arange(len(pool.ids)), needles)
-        order = random.permutation(others)
-        # Random bios until one more of middling length would be the last; then the one that fits
-        # the rest of the gap best, and so on until none fits.
-        filled = np.cumsum(pool.tokens[order])
-        taken = int(np.searchsorted(filled, gap - np.median(pool.tokens), side="right"))
-        chosen = list(order[:taken])
-        rest = order[taken:]
-        gap -= int(filled[taken - 1]) if taken else 0
-        while (fitting := rest[pool.tokens[rest] <= gap]).size:
-            best = fitting[np.argmax(pool.tokens[fitting])]
-            chosen.append(best)
-            rest = rest[rest != best]
-            gap -= int(pool.tokens[best])
-        return random.permutation(np.asarray(chosen, dtype=np.int64))
-
-    def _rows(
-        self,
-        pool: _Pool,
-        draw: _Draw,
-        order: list[int],
-        prompts: list[list[Message]],
-        tokens: npt.NDArray[np.int32],
-    ) -> list[dict[str, object]]:
-        first, last, *spans = self._tokenizer.locate(
-            prompts[0], [pool.bios[at] for at in (order[0], order[-1], *draw.needles)]
-        )
-        haystack_tokens = last.last + 1 - first.first
-        rows: list[dict[str, object]] = []
-        for k, (needle, span) in enumerate(zip(draw.needles, spans, strict=True)):
-            movable = haystack_tokens - (span.last + 1 - span.first)
-            rows.append(
-                {
-                    "example_id": f"{pool.split}-{self._design.context_length}"
-                    f"-{draw.number:05d}-{k:03d}",
-                    "split": pool.split,
-                    "context_length": self._design.context_length,
-                    "draw": draw.number,
-                    "bio_id": pool.ids[needle],
-                    "name": pool.names[needle],
-                    "depth": draw.depths[k],
-                    "realised_depth": 100 * (span.first - first.first) / movable
-                    if movable
-                    else 0.0,
-                    "messages": prompts[k],
-                    "label": pool.labels[needle],
-                    "prompt_tokens": int(tokens[k]),
-                    "needle_first_token": span.first,
-                    "needle_last_token": span.last,
-                    "filler_ids": [pool.ids[at] for at in order if at != needle],
-                }
-            )
-        return rows
-
-
-def _without(split: str) -> str:
-    return (
-        ""
-        if split == "test"
-        else f", or build none of this split (NEEDLE_{split.upper()}_EXAMPLES=0)"
-    )
-
-
-def _arrange(tokens: Indices, draw: _Draw, hay: Indices) -> list[int]:
-    """Positions of all bios in order: each needle starts as near to its depth as hay allows.
-
-    A needle's depth is where it starts, in percent of where the last bio of its size could start:
-    0 is first and 100 is last, exactly.
-    """
-    total = int(tokens[hay].sum() + tokens[list(draw.needles)].sum())
-    order: list[int] = []
-    at, used = 0, 0
-    for needle, depth in zip(draw.needles, draw.depths, strict=True):
-        target = depth / 100 * (total - int(tokens[needle]))
-        while used < len(hay) and abs(at + tokens[hay[used]] - target) < abs(at - target):
-            order.append(int(hay[used]))
-            at += int(tokens[hay[used]])
-            used += 1
-        order.append(needle)
-        at += int(tokens[needle])
-    order.extend(int(bio) for bio in hay[used:])
-    return order

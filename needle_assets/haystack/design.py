@@ -1,14 +1,61 @@
-"""The design of a sweep: which needles a draw carries, and at which depth each stands.
+"""The design of a length: which needles a draw carries, at which depth, in how long a prompt.
 
-Only identifiers and depths here; texts and token counts are `assembly`'s.
+Only identifiers, depths and lengths here; texts and token counts are `builder`'s.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from needle_assets.haystack.errors import HaystackError
 from needle_assets.seeding import generator, rank
+
+SHORTEST_EXAMPLE = 512
+"""Tokens that a shorter training example has at least: below, hardly two bios fit beside the
+instructions and the answer's reserve."""
+
+
+@dataclass(frozen=True)
+class HaystackDesign:
+    """What to build for one context length."""
+
+    context_length: int
+    answer_tokens: int
+    depths: int
+    draws: int
+    train_examples: int
+    validation_examples: int
+    seed: int
+    short_share: float = 0.0
+    """Share of training and validation examples at a half and a quarter of the length."""
+
+
+def short_lengths(context_length: int) -> tuple[int, ...]:
+    """A half and a quarter of a length, never below `SHORTEST_EXAMPLE` tokens.
+
+    Below 2048 both are the same one; at `SHORTEST_EXAMPLE` and below there is none.
+    """
+    halves = {max(context_length // part, SHORTEST_EXAMPLE) for part in (2, 4)}
+    return tuple(sorted((half for half in halves if half < context_length), reverse=True))
+
+
+def example_lengths(context_length: int, examples: int, short_share: float) -> list[int]:
+    """The length of each of so many training examples, in tokens.
+
+    By quota, not by chance, so that the declared mix is met exactly: of n examples, n times
+    ``short_share`` rounded half up are short, in turn at a half and at a quarter, and they stand
+    evenly among the others. More examples leave the lengths of the first ones as they were.
+    """
+    shorter = short_lengths(context_length)
+    if not shorter:
+        return [context_length] * examples
+    short_up_to = [int(number * short_share + 0.5) for number in range(examples + 1)]
+    return [
+        shorter[before % len(shorter)] if after > before else context_length
+        for before, after in pairwise(short_up_to)
+    ]
 
 
 def nominal_depths(depths: int) -> tuple[float, ...]:

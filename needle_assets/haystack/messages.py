@@ -1,6 +1,6 @@
 """The chat messages of a prompt. What a question or a label says is the task's affair."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from needle_assets.labels.task import Task
 
@@ -17,6 +17,11 @@ def prompt_messages(task: Task, bios: Iterable[str], name: str) -> list[Message]
         {"role": "system", "content": task.system_prompt},
         {"role": "user", "content": "\n".join([*bios, task.question(name)])},
     ]
+
+
+def bio_lines(messages: Sequence[Message]) -> list[str]:
+    """The bios of a prompt in order: the lines of its user's message but for the question."""
+    return messages[-1]["content"].split("\n")[:-1]
 
 
 def training_messages(messages: list[Message], label: str) -> list[Message]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from needle_assets.haystack.errors import HaystackError
-from needle_assets.haystack.messages import Message
+from needle_assets.haystack.messages import Message, bio_lines
 from needle_assets.storage import write_atomic
 
 _BATCH = 2048
@@ -77,29 +77,76 @@ class ReferenceTokenizer:
         """Tokens of whole prompts as rendered by the chat template; shape ``(len(prompts),)``."""
         return self.count([self.render(messages) for messages in prompts])
 
-    def locate(self, messages: Sequence[Message], passages: Sequence[str]) -> list[TokenSpan]:
-        """Where each passage stands in the rendered prompt, in tokens of that prompt.
+    def encode(self, texts: Sequence[str]) -> list[Any]:
+        """`tokenizers.Encoding` of each text with its characters' places, no special tokens."""
+        # Unlike the backend's `encode`, a batch (be it of one) lets other threads run.
+        return list(self._backend.encode_batch(list(texts), add_special_tokens=False))
 
-        A passage must be whole lines of the user's message, each occurring once.
+    def measure(
+        self, prompts: Sequence[Sequence[Message]], passages: Sequence[str]
+    ) -> tuple[npt.NDArray[np.int32], list[TokenSpan]]:
+        """Tokens of prompts that differ in their last line alone, and where passages stand.
+
+        What the prompts share is tokenized once.
+
+        Args:
+            prompts: at least one; their user's messages end in different questions.
+            passages: whole lines of the user's message, each occurring once.
+
+        Returns:
+            The tokens of each prompt, shape ``(len(prompts),)``, and the place of each passage in
+            tokens of the prompts.
 
         Raises:
             HaystackError: a passage is not there, or there twice.
         """
-        rendered = self.render(messages)
-        starts = np.asarray(
-            [start for start, _ in self._backend.encode(rendered, add_special_tokens=False).offsets]
-        )
+        rendered = [self.render(messages) for messages in prompts]
+        starts_of = _line_starts(rendered[0], prompts[0])
+        [whole] = self.encode([rendered[0]])
+        offsets = np.asarray(whole.offsets).reshape(-1, 2)
         spans = []
         for passage in passages:
-            begin = rendered.find(f"{passage}\n")
-            if begin < 0 or rendered.find(f"\n{passage}\n", begin + 1) >= 0:
+            begins = starts_of.get(passage, [])
+            if len(begins) != 1:
                 raise HaystackError(f"the prompt does not hold exactly once: {passage[:80]!r}")
             # The token that covers a passage's first character may start before it (a merged
-            # newline); the last one that starts before its end may run over it.
-            first = int(np.searchsorted(starts, begin, side="right")) - 1
-            last = int(np.searchsorted(starts, begin + len(passage), side="left")) - 1
+            # newline); the last one that starts before its end may run over it. A character of
+            # several tokens gives them all the same offsets.
+            end = begins[0] + len(passage)
+            first = int(np.searchsorted(offsets[:, 1], begins[0], side="right"))
+            last = int(np.searchsorted(offsets[:, 0], end, side="left")) - 1
             spans.append(TokenSpan(first, last))
-        return spans
+        counts = np.full(len(prompts), len(whole), dtype=np.int32)
+        if len(prompts) > 1:
+            last_passage = max(begins[-1] for begins in starts_of.values() if begins)
+            counts[1:] = self._count_alike(rendered, list(whole.ids), last_passage)
+        return counts, spans
+
+    def _count_alike(
+        self, rendered: list[str], whole: list[int], cut: int
+    ) -> npt.NDArray[np.int32]:
+        """Tokens of ``rendered[1:]``, which from character ``cut`` on differ from the first."""
+        tails = [text[cut:] for text in rendered]
+        [first, *others] = self._backend.encode_batch_fast(tails, add_special_tokens=False)
+        alike = all(text[:cut] == rendered[0][:cut] for text in rendered)
+        if not alike or whole[-len(first) :] != list(first.ids):
+            return self.count(rendered[1:])
+        return np.asarray([len(whole) - len(first) + len(tail) for tail in others], dtype=np.int32)
+
+
+def _line_starts(rendered: str, messages: Sequence[Message]) -> dict[str, list[int]]:
+    """The characters of the rendered prompt at which each of its bios starts."""
+    at = rendered.rfind(messages[-1]["content"])
+    if at < 0:
+        raise HaystackError(
+            "the chat template changes the text of a message; set NEEDLE_TOKENIZER to a model "
+            "whose template does not"
+        )
+    starts: dict[str, list[int]] = {}
+    for line in bio_lines(messages):
+        starts.setdefault(line, []).append(at)
+        at += len(line) + 1
+    return starts
 
 
 def _probe(tokenizer: Any, name: str) -> None:

@@ -1,61 +1,59 @@
 """Labels biographies by a language model behind an OpenAI-compatible endpoint.
 
-Every answer is journaled as it arrives, so that a run that died asks only for what is missing.
-What a label is, and which labels are refused, is given by the task and its check.
+A bad answer is mended, then asked for once more with its error, then given up with the reason.
+What a label is, and which labels are refused, is given by the task and its check; requests and
+their journal are the room `chat`'s.
 """
 
-import asyncio
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 from pydantic import BaseModel
 
-from needle_assets import storage
+from needle_assets.chat.answers import Answer, Outcome, request_key
+from needle_assets.chat.client import Request, ask_all
+from needle_assets.chat.errors import ChatError
+from needle_assets.chat.journal import open_journal
+from needle_assets.chat.problems import Advice, Server
 from needle_assets.labels.biography import BIOGRAPHY_TASK, check_label
-from needle_assets.labels.tables import Labeled, labels_table, rejected_table, require_columns
+from needle_assets.labels.repair import Reading, read_label
+from needle_assets.labels.tables import (
+    Audit,
+    Labeled,
+    Rejection,
+    labels_table,
+    quarantine_table,
+    require_columns,
+)
 from needle_assets.labels.task import LabelError, Task
 
-if TYPE_CHECKING:
-    import openai
-    from openai.types.chat import ChatCompletion
+_ATTEMPTS = 2
+"""The first, and one more with the error of the first."""
 
-Outcome = Literal["answered", "refused", "truncated", "filtered", "too_long"]
+_ASK_AGAIN: frozenset[Outcome] = frozenset(["answered", "truncated"])
+"""The others would come out the same: a refusal, a filter, a window that is too small."""
 
-# A server says so of one biography; everything else it refuses concerns them all.
-_ONE_ROW_ERRORS: dict[str | None, Outcome] = {
-    "content_filter": "filtered",
-    "content_policy_violation": "filtered",
-    "context_length_exceeded": "too_long",
-}
-
-_REASONS: dict[str, str] = {
-    "refused": "the model refused",
-    "truncated": "the answer was cut off at its token limit",
-    "filtered": "the endpoint's content filter stopped it",
-    "too_long": "the biography is longer than the model's context window",
-}
+_NOTHING = "(no answer)"
+"""Stands for an empty answer when its error is told: some servers take no empty message."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came back for one biography."""
+class Usage(NamedTuple):
+    """Tokens of all attempts, as the server counted, and what they cost."""
 
-    outcome: Outcome
-    text: str
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost_usd: float | None
 
 
 @dataclass(frozen=True)
 class LLMLabeler:
     """A model at an endpoint, and the journal of what it has answered so far.
 
-    ``progress`` is called with (answered, all) after every answer.
+    Prices are US dollars per million tokens; None where unknown. ``progress`` is called with
+    (biographies done, all).
     """
 
     base_url: str
@@ -65,6 +63,8 @@ class LLMLabeler:
     task: Task = BIOGRAPHY_TASK
     check: Callable[[BaseModel], None] = check_label
     use_json_schema: bool = True
+    input_price: float | None = None
+    output_price: float | None = None
     concurrency: int = 8
     timeout_s: float = 300.0
     max_retries: int = 2
@@ -85,154 +85,188 @@ class LLMLabeler:
             raise LabelError(f"concurrency is {self.concurrency}; it must be at least 1")
 
     def label(self, bios: pa.Table) -> Labeled:
-        """Label biographies (columns ``bio_id``, ``name``, ``bio``).
+        """Label biographies (columns ``bio_id``, ``name``, ``bio``; others are left alone).
 
-        Those without a valid label stand in ``rejected`` with the reason; both tables keep the
-        order of ``bios``.
+        Those without a valid label stand in ``quarantine`` with the reason; both tables keep the
+        order of ``bios``. An answer that is no label is mended where it is clear what it says
+        (`repair`), else asked for once more with its error. Every attempt is journaled as it
+        comes; what failed for the server's sake (outcome ``error`` or ``too_long``) is not, so
+        that the next run asks it again.
 
         Raises:
             LabelError: a column is missing; the endpoint cannot be reached, refuses the key or
-                the model, or fails again and again. Answers so far stay in the journal.
-            StorageError: another run is writing the journal.
+                the model, or most requests fail. Answers so far stay in the journal.
+            StorageError: another run is writing the journal, or it cannot be written.
         """
         require_columns(bios)
         requests = [
-            self._request(name, bio)
+            self._request(self._first_messages(name, bio))
             for name, bio in zip(bios["name"].to_pylist(), bios["bio"].to_pylist(), strict=True)
         ]
-        keys = [_key(self.base_url, request) for request in requests]
-        with storage.exclusive(self.journal_path, f"the label journal {self.journal_path}"):
-            answers = _read_journal(self.journal_path)
-            missing = {
-                key: request
-                for key, request in zip(keys, requests, strict=True)
-                if key not in answers
-            }
-            if missing:
-                with self.journal_path.open("a", encoding="utf-8") as journal:
-                    asyncio.run(self._ask_all(missing, answers, journal))
-        return self._sort_out(bios, [answers[key] for key in keys])
+        # A biography that stands there twice is asked about once.
+        distinct = {request.key: request for request in requests}
+        rows = _Rows(self, len(distinct))
+        try:
+            with open_journal(self.journal_path) as journal:
+                ask_all(
+                    distinct.values(),
+                    server=self._server(),
+                    parameters=self._parameters(),
+                    journal=journal,
+                    concurrency=self.concurrency,
+                    then=rows.then,
+                )
+        except ChatError as error:
+            raise LabelError(str(error)) from None
+        return self._sort_out(bios, [rows.ended[request.key] for request in requests])
 
-    def _request(self, name: str, bio: str) -> dict[str, Any]:
-        request: dict[str, Any] = {
+    def read(self, answer: Answer) -> Reading:
+        """The label that an answer gives.
+
+        Raises:
+            LabelError: it gives none, for the reason said.
+        """
+        reason = _reason(answer)
+        if reason and answer.outcome != "truncated":
+            raise LabelError(reason)
+        try:
+            if reason:
+                # Under a JSON grammar small models pad a whole answer with spaces up to the
+                # limit. Anything else that was cut may have gone on to say something else.
+                reading = Reading(self.task.parse(answer.answer or ""), repaired=False)
+            else:
+                reading = read_label(self.task, answer.answer or "")
+        except LabelError as error:
+            raise LabelError(f"{reason}: {error}" if reason else str(error)) from None
+        self.check(reading.label)
+        return reading
+
+    def ask_again(self, request: Request, answer: Answer, error: str) -> Request:
+        """The same request, with the answer that came and what is wrong with it."""
+        complaint = (
+            f"That answer cannot be used: {error}. Answer again, with one JSON object as described "
+            "and nothing else."
+        )
+        return self._request(
+            [
+                *request.messages,
+                {"role": "assistant", "content": answer.answer or _NOTHING},
+                {"role": "user", "content": complaint},
+            ]
+        )
+
+    def usage(self, attempts: Sequence[Answer]) -> Usage:
+        """What attempts took; what is not known of one is not known of all."""
+        prompt = _total([answer.prompt_tokens for answer in attempts])
+        completion = _total([answer.completion_tokens for answer in attempts])
+        known = None not in (prompt, completion, self.input_price, self.output_price)
+        cost = (
+            ((prompt or 0) * (self.input_price or 0) + (completion or 0) * (self.output_price or 0))
+            / 1e6
+            if known
+            else None
+        )
+        return Usage(prompt, completion, cost)
+
+    def _first_messages(self, name: str, bio: str) -> list[Mapping[str, Any]]:
+        return [
+            {"role": "system", "content": self.task.system_prompt},
+            {"role": "user", "content": f"{bio}\n{self.task.question(name)}"},
+        ]
+
+    def _request(self, messages: list[Mapping[str, Any]]) -> Request:
+        sent = {
+            "base_url": self.base_url,
             "model": self.model,
-            "messages": [
-                {"role": "system", "content": self.task.system_prompt},
-                {"role": "user", "content": f"{bio}\n{self.task.question(name)}"},
-            ],
+            "messages": messages,
+            **self._parameters(),
+        }
+        return Request(request_key(sent), messages)
+
+    def _parameters(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = {
             "temperature": 0,
             "max_completion_tokens": self.max_answer_tokens,
         }
         if self.use_json_schema:
-            request["response_format"] = self.task.response_format
-        return request
+            parameters["response_format"] = self.task.response_format
+        return parameters
 
-    async def _ask_all(
-        self, missing: dict[str, dict[str, Any]], answers: dict[str, Answer], journal: TextIO
-    ) -> None:
-        import openai
-
-        total = len(missing)
-        queue = iter(missing.items())
-        done = 0
-
-        async def work(client: openai.AsyncOpenAI) -> None:
-            nonlocal done
-            # The workers share one iterator: each takes the next request when it is free.
-            for key, request in queue:
-                answer = await self._ask(client, request)
-                answers[key] = answer
-                journal.write(_journal_line(key, answer))
-                journal.flush()
-                done += 1
-                if self.progress is not None:
-                    self.progress(done, total)
-
-        # The SDK would look for a key in the environment if it were given none.
-        async with openai.AsyncOpenAI(
-            base_url=self.base_url,
-            api_key=self.api_key or "none",
-            timeout=self.timeout_s,
-            max_retries=self.max_retries,
-        ) as client:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self.concurrency, total)):
-                        group.create_task(work(client))
-            except ExceptionGroup as errors:
-                known = errors.subgroup((openai.APIError, LabelError))
-                if known is None:
-                    raise
-                # The SDK's own message may quote the key: it must not show as the cause.
-                raise self._as_label_error(_first(known), done, total) from None
-
-    async def _ask(self, client: "openai.AsyncOpenAI", request: dict[str, Any]) -> Answer:
-        import openai
-
-        try:
-            completion = await client.chat.completions.create(**request)
-        except openai.BadRequestError as error:
-            outcome = _ONE_ROW_ERRORS.get(error.code)
-            if outcome is None:
-                raise
-            return Answer(outcome, "")
-        except json.JSONDecodeError:
-            completion = None
-        answer = _read_completion(completion)
-        if answer is None:
-            raise LabelError(
-                f"the endpoint {self.base_url} answers, but not with a chat completion: "
-                "check NEEDLE_ENDPOINT_URL (it usually ends in /v1)"
-            )
-        return answer
-
-    def _as_label_error(self, error: Exception, done: int, total: int) -> LabelError:
-        import openai
-
-        kept = f"{done:,} of {total:,} answers are journaled; run again to ask for the rest."
-        where = f"the endpoint {self.base_url}"
-        if isinstance(error, LabelError):
-            return LabelError(f"{error}. {kept}")
-        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-            return LabelError(f"{where} refuses the key: set NEEDLE_ENDPOINT_API_KEY. {kept}")
-        if isinstance(error, openai.NotFoundError):
-            return LabelError(
-                f"{where} has no model {self.model!r} (or no /chat/completions): "
-                f"check NEEDLE_LABELER_MODEL and NEEDLE_ENDPOINT_URL. {kept}"
-            )
-        if isinstance(error, openai.APITimeoutError):
-            return LabelError(f"{where} did not answer within {self.timeout_s:g} s. {kept}")
-        if isinstance(error, openai.APIConnectionError):
-            return LabelError(f"{where} cannot be reached: is it running? {kept}")
-        message = str(error)
-        if self.api_key:
-            message = message.replace(self.api_key, "***")
-        return LabelError(f"{where} failed: {message}. {kept}")
-
-    def _sort_out(self, bios: pa.Table, answers: Sequence[Answer]) -> Labeled:
-        labels: list[BaseModel] = []
-        good: list[int] = []
-        bad: list[int] = []
-        reasons: list[str] = []
-        for row, answer in enumerate(answers):
-            try:
-                labels.append(self._read_label(answer))
-                good.append(row)
-            except LabelError as error:
-                bad.append(row)
-                reasons.append(str(error))
-        good_rows, bad_rows = (bios.take(pa.array(rows, pa.int64())) for rows in (good, bad))
-        return Labeled(
-            labels=labels_table(self.task, good_rows, labels, f"llm:{self.model}"),
-            rejected=rejected_table(bad_rows, reasons, [answers[row].text for row in bad]),
+    def _server(self) -> Server:
+        advice = Advice(
+            model=f"the labeler {self.model!r}",
+            key="set NEEDLE_ENDPOINT_API_KEY to a key that it takes",
+            model_id="set NEEDLE_LABELER_MODEL to an id that it has, and NEEDLE_ENDPOINT_URL to "
+            "the base_url that its manual gives for the OpenAI API, most often ending in /v1",
+            address="start the server or set NEEDLE_ENDPOINT_URL to another address",
+            no_schema="set NEEDLE_LABELER_JSON_SCHEMA to false",
+        )
+        return Server(
+            self.base_url, self.api_key, self.model, advice, self.timeout_s, self.max_retries
         )
 
-    def _read_label(self, answer: Answer) -> BaseModel:
-        if answer.outcome != "answered":
-            raise LabelError(_REASONS[answer.outcome])
-        label = self.task.parse(answer.text)
-        self.check(label)
-        return label
+    def _sort_out(self, bios: pa.Table, ended: Sequence["_Ended"]) -> Labeled:
+        labels: list[BaseModel] = []
+        audits: list[Audit] = []
+        rejections: list[Rejection] = []
+        good: list[int] = []
+        bad: list[int] = []
+        for row, end in enumerate(ended):
+            usage = self.usage(end.attempts)
+            if end.reading is None:
+                bad.append(row)
+                rejections.append(_rejection(end, usage))
+            else:
+                good.append(row)
+                labels.append(end.reading.label)
+                audits.append(
+                    Audit(
+                        repaired=end.reading.repaired,
+                        attempts=len(end.attempts),
+                        **usage._asdict(),
+                    )
+                )
+        good_rows, bad_rows = (bios.take(pa.array(rows, pa.int64())) for rows in (good, bad))
+        return Labeled(
+            labels=labels_table(self.task, good_rows, labels, f"llm:{self.model}", audits),
+            quarantine=quarantine_table(bad_rows, rejections),
+        )
+
+
+class _Ended(NamedTuple):
+    """One biography's last word: a label, or the reason for none."""
+
+    attempts: tuple[Answer, ...]
+    reading: Reading | None
+    reason: str
+
+
+class _Rows:
+    """What has come of each biography, by the key of its first request."""
+
+    def __init__(self, labeler: LLMLabeler, count: int) -> None:
+        self.ended: dict[str, _Ended] = {}
+        self._labeler = labeler
+        self._count = count
+        self._before: dict[str, tuple[str, tuple[Answer, ...]]] = {}
+
+    def then(self, request: Request, answer: Answer) -> Sequence[Request]:
+        """Read an answer; what is asked next about its biography."""
+        first, before = self._before.pop(request.key, (request.key, ()))
+        attempts = (*before, answer)
+        reading, reason = None, ""
+        try:
+            reading = self._labeler.read(answer)
+        except LabelError as error:
+            reason = str(error)
+            if len(attempts) < _ATTEMPTS and answer.outcome in _ASK_AGAIN:
+                again = self._labeler.ask_again(request, answer, reason)
+                self._before[again.key] = (first, attempts)
+                return [again]
+        self.ended[first] = _Ended(attempts, reading, reason)
+        if self._labeler.progress is not None:
+            self._labeler.progress(len(self.ended), self._count)
+        return []
 
 
 def resolve_labeler(
@@ -250,74 +284,30 @@ def resolve_labeler(
     return setting
 
 
-def _first(errors: ExceptionGroup[Any]) -> Exception:
-    error: Exception = errors
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _reason(answer: Answer) -> str:
+    """Why an answer's text cannot count; empty where it can."""
+    reasons: dict[Outcome, str] = {
+        "answered": "",
+        "refused": "the model refused",
+        "truncated": "the answer was cut off at its token limit",
+        "filtered": "the endpoint's content filter stopped it",
+        "too_long": f"the biography does not fit into the model's context window: {answer.error}",
+        "error": f"the request failed: {answer.error}",
+    }
+    return reasons[answer.outcome]
 
 
-def _read_completion(completion: "ChatCompletion | None") -> Answer | None:
-    # The SDK passes a page on as a string, and an error with status 200 without any choice.
-    if completion is None or isinstance(completion, str) or not completion.choices:
-        return None
-    choice = completion.choices[0]
-    usage = completion.usage
-    text = choice.message.content or ""
-    outcome: Outcome = "answered"
-    if choice.message.refusal:
-        outcome, text = "refused", choice.message.refusal
-    elif choice.finish_reason == "length" and not _is_json(text):
-        # Under a JSON grammar small models pad a complete answer with spaces up to the limit.
-        outcome = "truncated"
-    elif choice.finish_reason == "content_filter":
-        outcome = "filtered"
-    return Answer(
-        outcome,
-        text,
-        usage.prompt_tokens if usage else 0,
-        usage.completion_tokens if usage else 0,
+def _rejection(end: _Ended, usage: Usage) -> Rejection:
+    last = end.attempts[-1]
+    return Rejection(
+        reason=end.reason,
+        outcome="invalid" if last.outcome == "answered" else last.outcome,
+        answer=last.refusal or last.answer,
+        attempts=len(end.attempts),
+        **usage._asdict(),
     )
 
 
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _key(base_url: str, request: dict[str, Any]) -> str:
-    """Hex sha256 over everything that can change an answer."""
-    sent = json.dumps({"base_url": base_url, **request}, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(sent.encode()).hexdigest()
-
-
-def _journal_line(key: str, answer: Answer) -> str:
-    return json.dumps({"key": key, **vars(answer)}, ensure_ascii=True) + "\n"
-
-
-def _read_journal(path: Path) -> dict[str, Answer]:
-    """Answers by key. A last line without its newline was cut off by a crash: it is removed."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return {}
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with path.open("r+b") as journal:
-            journal.truncate(len(whole))
-    return dict(_entries(path, whole))
-
-
-def _entries(path: Path, content: bytes) -> Iterator[tuple[str, Answer]]:
-    for number, line in enumerate(content.splitlines(), 1):
-        try:
-            entry = json.loads(line)
-            yield entry.pop("key"), Answer(**entry)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise LabelError(
-                f"line {number} of the label journal {path} is damaged: remove the line, and its "
-                "biography is asked again"
-            ) from None
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

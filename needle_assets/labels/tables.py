@@ -5,7 +5,7 @@ How a label is found does not belong here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -14,15 +14,61 @@ from needle_assets.labels.task import LabelError, Task
 
 _ARROW = {"string": pa.string(), "integer": pa.int32(), "boolean": pa.bool_()}
 
+_AUDIT = (
+    pa.field("nationality_basis", pa.string(), nullable=False),
+    pa.field("second_nationality", pa.string(), nullable=False),
+    pa.field("evidence", pa.string(), nullable=False),
+    pa.field("repaired", pa.bool_(), nullable=False),
+    pa.field("attempts", pa.int32(), nullable=False),
+    pa.field("prompt_tokens", pa.int64()),
+    pa.field("completion_tokens", pa.int64()),
+    pa.field("cost_usd", pa.float64()),
+)
 
-@dataclass(frozen=True)
-class Audit:
-    """What a label rests on; empty where a labeler does not say."""
+_QUARANTINE = (
+    pa.field("reason", pa.string(), nullable=False),
+    pa.field("outcome", pa.string(), nullable=False),
+    pa.field("answer", pa.string()),
+    pa.field("attempts", pa.int32(), nullable=False),
+    pa.field("prompt_tokens", pa.int64()),
+    pa.field("completion_tokens", pa.int64()),
+    pa.field("cost_usd", pa.float64()),
+)
+
+
+class Audit(NamedTuple):
+    """What a label rests on and what it took; empty where a labeler does not say.
+
+    Columns of a label table, in this order. Not a dataclass: one is made for every row.
+    """
 
     nationality_basis: str = ""
     """explicit (the text states a demonym), inferred (from places and the like), or none."""
     second_nationality: str = ""
     evidence: str = ""
+    repaired: bool = False
+    """Whether the model's answer was mended before it could be read."""
+    attempts: int = 0
+    """Requests that it took: none for rules."""
+    prompt_tokens: int | None = None
+    """Of all attempts, as the server counted; None for rules and where it did not say."""
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
+    """Of all attempts, in US dollars; None when tokens or prices are unknown."""
+
+
+class Rejection(NamedTuple):
+    """Why a biography got no label. Columns of a quarantine table, in this order."""
+
+    reason: str
+    outcome: str
+    """invalid, refused, truncated, filtered, too_long (for the model's window) or error."""
+    answer: str | None
+    """The last attempt's text, as it came."""
+    attempts: int
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +76,7 @@ class Labeled:
     """What a labeler made of some biographies: each of them stands in one of the two tables."""
 
     labels: pa.Table
-    rejected: pa.Table
+    quarantine: pa.Table
 
 
 def label_schema(task: Task, bio_id: pa.DataType) -> pa.Schema:
@@ -41,14 +87,11 @@ def label_schema(task: Task, bio_id: pa.DataType) -> pa.Schema:
     ]
     return pa.schema(
         [
-            pa.field("bio_id", bio_id, nullable=False),
-            pa.field("name", pa.string(), nullable=False),
+            *_names(bio_id),
             pa.field("label", pa.string(), nullable=False),
             *leaves,
             pa.field("labeler", pa.string(), nullable=False),
-            pa.field("nationality_basis", pa.string(), nullable=False),
-            pa.field("second_nationality", pa.string(), nullable=False),
-            pa.field("evidence", pa.string(), nullable=False),
+            *_AUDIT,
         ]
     )
 
@@ -63,30 +106,30 @@ def labels_table(
     """One row a biography, in their order, as `label_schema` says; ``label`` is canonical JSON."""
     require_columns(bios)
     audits = audits if audits is not None else [Audit()] * len(labels)
-    leaves = [task.leaves(label) for label in labels]
-    columns: dict[str, Any] = {
-        "bio_id": bios["bio_id"],
-        "name": bios["name"].cast(pa.string()),
-        "label": [task.canonical_json(label) for label in labels],
-        **{name: [leaf[name] for leaf in leaves] for name in task.leaf_names},
-        "labeler": [labeler] * len(labels),
-        "nationality_basis": [audit.nationality_basis for audit in audits],
-        "second_nationality": [audit.second_nationality for audit in audits],
-        "evidence": [audit.evidence for audit in audits],
-    }
-    return pa.table(columns, schema=label_schema(task, bios.schema.field("bio_id").type))
+    schema = label_schema(task, bios.schema.field("bio_id").type)
+    columns: list[Any] = [
+        bios["bio_id"],
+        bios["name"].cast(pa.string()),
+        [task.canonical_json(label) for label in labels],
+        *_columns([task.leaf_values(label) for label in labels], len(task.leaf_names)),
+        pa.repeat(pa.scalar(labeler, pa.string()), len(labels)),
+        *_columns(audits, len(_AUDIT)),
+    ]
+    return pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema)
 
 
-def rejected_table(bios: pa.Table, reasons: Sequence[str], answers: Sequence[str]) -> pa.Table:
-    """Biographies without a label: ``bio_id``, ``name``, ``reason``, ``answer`` as it came."""
-    return pa.table(
-        {
-            "bio_id": bios["bio_id"],
-            "name": bios["name"].cast(pa.string()),
-            "reason": pa.array(reasons, pa.string()),
-            "answer": pa.array(answers, pa.string()),
-        }
-    )
+def quarantine_table(bios: pa.Table, rejections: Sequence[Rejection]) -> pa.Table:
+    """Biographies without a label, in their order: ``bio_id``, ``name`` and `Rejection`'s columns.
+
+    The names are cast to strings; ``answer`` and what is not known may be null.
+    """
+    schema = pa.schema([*_names(bios.schema.field("bio_id").type), *_QUARANTINE])
+    columns = [
+        bios["bio_id"],
+        bios["name"].cast(pa.string()),
+        *_columns(rejections, len(_QUARANTINE)),
+    ]
+    return pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema)
 
 
 def require_columns(bios: pa.Table) -> None:
@@ -104,6 +147,18 @@ def require_columns(bios: pa.Table) -> None:
         if bios[column].null_count:
             row = bios[column].to_pylist().index(None)
             raise LabelError(f"row {row} of the biographies has no {column}")
+
+
+def _names(bio_id: pa.DataType) -> list[pa.Field]:
+    return [
+        pa.field("bio_id", bio_id, nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+    ]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
+    """Rows turned into columns; as many where there are no rows."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width
 
 
 def _leaf_type(task: Task, path: tuple[str, ...]) -> str:

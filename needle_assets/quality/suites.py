@@ -113,14 +113,14 @@ def nationality(
     Args:
         allowed: the list, ``unknown`` among it.
         unknown: the value of a label whose text states none.
-        agreed: the value of ``agreement`` where text and label agree; null where the text
-            states no nationality.
+        agreed: the value of ``nationality_agreement`` where text and label agree; null where the
+            text states no nationality.
         max_unknown: the largest share of unknown.
         min_agreement: the smallest share of agreement among texts that state a nationality.
     """
     return Suite(
         name="nationality",
-        columns=("bio_id", "name", "nationality", "stated_nationality", "agreement"),
+        columns=("bio_id", "name", "nationality", "stated_nationality", "nationality_agreement"),
         key="bio_id",
         expectations=(
             _some_rows(),
@@ -131,7 +131,7 @@ def nationality(
                 "expect_column_values_to_not_be_in_set",
                 {"column": "nationality", "value_set": [unknown], "mostly": 1 - max_unknown},
             ),
-            _in_set("agreement", [agreed], mostly=min_agreement),
+            _in_set("nationality_agreement", [agreed], mostly=min_agreement),
         ),
     )
 

@@ -420,9 +420,10 @@ def test_a_refused_key_is_one_error_that_never_shows_it(ask: Ask, status: int) -
     assert f"refused the key of the model 'big-model' (HTTP {status})" in str(error.value)
     assert "set BIG_MODEL_KEY" in str(error.value)
     assert "a-secret-key" not in str(error.value)
-    # Dagster prints what an error came from, too.
+    # Dagster prints what an error came from, too, unless it is told not to.
     assert error.value.__cause__ is None
-    assert error.value.__context__ is None
+    assert error.value.__suppress_context__
+    assert "a-secret-key" not in str(error.value.__context__)
     assert server.count == 1
 
 

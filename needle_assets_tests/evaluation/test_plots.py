@@ -27,7 +27,10 @@ def means(models: list[str], lengths: list[int], interval: bool = True) -> pd.Da
     rows = [(m, length, 0.5 + at / 10) for at, m in enumerate(models) for length in lengths]
     table = pd.DataFrame(rows, columns=["model", "context_length", "mean"])
     spread = 0.1 if interval else np.nan
-    return table.assign(low=table["mean"] - spread, high=table["mean"] + spread)
+    return table.assign(
+        low=table["mean"] - spread, high=table["mean"] + spread, floor=0.4, closed_book=0.3,
+        ceiling=0.95,
+    )  # fmt: skip
 
 
 def texts(svg: str) -> list[str]:
@@ -43,6 +46,7 @@ def cell_fills(svg: str) -> list[str]:
 
 
 def test_each_cell_shows_its_mean_and_its_number_of_questions() -> None:
+    """The post's fault: no sample size on any plot."""
     table = cells(["m"], [512, 1024], [0.0, 50.0]).assign(
         mean=[0.125, 0.5, 0.75, 1.0], n=[3, 5, 7, 1000]
     )
@@ -60,6 +64,7 @@ def test_each_cell_shows_its_mean_and_its_number_of_questions() -> None:
 
 
 def test_depth_zero_is_on_top_and_lengths_grow_to_the_right() -> None:
+    """The post's fault: depth 100 % drawn at 0.9."""
     table = cells(["m"], [16384, 512, 2048], [100.0, 0.0, 50.0]).sample(frac=1, random_state=0)
 
     shown = texts(to_svg(heatmap(table)))
@@ -88,12 +93,49 @@ def test_two_depths_that_round_to_the_same_percent_keep_their_cells() -> None:
     assert sum(text.startswith("n = ") for text in shown) == 3
 
 
-def test_curve_shows_lengths_models_and_the_floor() -> None:
-    shown = texts(to_svg(curve(means(["base", "tuned"], [512, 1024, 4096]), floor=0.482)))
+def drawn(chart: Any) -> list[dict[str, Any]]:
+    """All rows behind a chart."""
+    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+
+
+def test_curve_shows_lengths_and_models_and_says_what_its_lines_are() -> None:
+    shown = texts(to_svg(curve(means(["base", "tuned"], [512, 1024, 4096]))))
 
     assert {"512", "1,024", "4,096", "base", "tuned"} <= set(shown)
-    assert "answer 0.48" in " ".join(shown)
+    assert {
+        "floor: best constant answer",
+        "closed book: the name alone",
+        "ceiling: the needle alone",
+    } <= set(shown)
     assert {"context length (tokens)", "mean score (share of fields right)"} <= set(shown)
+
+
+@pytest.mark.parametrize("lengths", [[1024], [512, 4096]])
+def test_each_model_has_its_ceiling_and_closed_book_and_all_have_one_floor(
+    lengths: list[int],
+) -> None:
+    """The post's fault: always answering zeros scores 0.47 to 0.52, and no floor is shown."""
+    rows = [row for row in drawn(curve(means(["base", "tuned"], lengths))) if "score" in row]
+    lines = {(row["model"], row["kind"]): row["score"] for row in rows}
+
+    assert lines == {
+        ("", "floor: best constant answer"): 0.4,
+        ("base", "closed book: the name alone"): 0.3,
+        ("tuned", "closed book: the name alone"): 0.3,
+        ("base", "ceiling: the needle alone"): 0.95,
+        ("tuned", "ceiling: the needle alone"): 0.95,
+    }
+    # A line goes on beyond its ends, or one length alone would have none.
+    floor = sorted(row["x"] for row in rows if not row["model"])
+    assert lengths[0] / 1.3 < floor[0] < lengths[0]
+    assert lengths[-1] < floor[-1] < lengths[-1] * 1.3
+
+
+def test_what_is_not_known_beside_a_mean_is_not_drawn() -> None:
+    unknown = dict.fromkeys(("floor", "closed_book", "ceiling"), np.nan)
+    shown = texts(to_svg(curve(means(["m"], [512, 1024]).assign(**unknown))))
+
+    assert not any("floor" in text or "ceiling" in text for text in shown)
 
 
 def test_an_unknown_interval_is_not_drawn() -> None:
@@ -103,24 +145,22 @@ def test_an_unknown_interval_is_not_drawn() -> None:
 
     lines = [to_svg(curve(table)).count("<line") for table in (known, half_known, unknown)]
 
-    # Each interval is one line with its ends; the other lines are axes and grid.
+    # Each interval is one line with its ends; the other lines are axes and grid. The post's fault
+    # was no interval at all.
     assert lines[0] - lines[1] == lines[1] - lines[2] == 1
 
 
 def test_lines_of_several_models_do_not_lie_on_each_other() -> None:
-    spec: dict[str, Any] = curve(means(["a", "b", "c"], [1000])).to_dict()
-    places = {
-        round(row["x"], 6) for data in spec["datasets"].values() for row in data if "x" in row
-    }
+    rows = drawn(curve(means(["a", "b", "c"], [1000])))
+    places = {round(row["x"], 6) for row in rows if "mean" in row}
 
     assert len(places) == 3
     assert min(places) < 1000 < max(places)
     assert 1000 in places
 
 
-@pytest.mark.parametrize("floor", [None, 0.5])
-def test_one_length_and_one_model_can_be_drawn(floor: float | None) -> None:
-    assert "512" in texts(to_svg(curve(means(["m"], [512]), floor)))
+def test_one_length_and_one_model_can_be_drawn() -> None:
+    assert "512" in texts(to_svg(curve(means(["m"], [512]))))
     assert "512" in texts(to_svg(heatmap(cells(["m"], [512], [50.0]))))
 
 
@@ -191,7 +231,7 @@ def test_pictures_are_small_enough_for_an_event_log_and_always_the_same() -> Non
     models, lengths = ["base", "tuned"], [512, 1024, 2048, 4096, 8192]
     charts = [
         heatmap(cells(models, lengths, list(np.linspace(0, 100, 10)))),
-        curve(means(models, lengths), floor=0.5),
+        curve(means(models, lengths)),
     ]
 
     for chart in charts:

@@ -4,15 +4,18 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pydantic import BaseModel
 
+from needle_assets.evaluation.calibration import sweep_questions, with_floor
 from needle_assets.evaluation.report import Provenance, build_report
 from needle_assets.evaluation.scoring import score_table
 from needle_assets.labels.biography import BIOGRAPHY_TASK
@@ -20,6 +23,7 @@ from needle_assets.labels.task import Task
 from needle_assets_tests.support.eval_results import (
     answer_row,
     answers,
+    haystacks,
     question_row,
     questions,
     sweep,
@@ -106,24 +110,131 @@ def test_every_question_is_a_row_with_what_it_can_be_filtered_by(two_models: pa.
     shown = page(two_models)
     rows = [found for found in shown.all("tbody") if "data-model" in found]
 
-    assert len(rows) == two_models.num_rows == 100
+    # 100 questions of the sweep; 5 needles, with 3 rows each, of two models at two lengths.
+    assert len(rows) == two_models.num_rows == 100 + 5 * 3 * 4
     assert {row["data-model"] for row in rows} == {"base", "tuned"}
     assert {row["data-length"] for row in rows} == {"512", "1024"}
-    assert {row["data-depth"] for row in rows} == {"0.0", "25.0", "50.0", "75.0", "100.0"}
+    sweep_rows = [row for row in rows if row["data-prompt"] == "sweep"]
+    assert {row["data-depth"] for row in sweep_rows} == {"0.0", "25.0", "50.0", "75.0", "100.0"}
+    assert len(sweep_rows) == 100
+    assert {row["data-prompt"] for row in rows} == {"sweep", "floor", "ceiling", "closed_book"}
     options = {found["value"] for found in shown.all("option")}
     assert {
-        row[key] for row in rows for key in ("data-model", "data-length", "data-depth")
+        row[f"data-{name}"]
+        for row in sweep_rows
+        for name in ("model", "length", "prompt", "depth", "outcome")
     } < options
+    assert "None" not in options
 
 
 def test_means_and_their_numbers_of_questions_are_printed(two_models: pa.Table) -> None:
-    frame = two_models.to_pandas()
+    """The post's fault: no sample size."""
+    frame = two_models.filter(pc.field("kind") == "sweep").to_pandas()
 
     text = page(two_models).text
 
     for (model, length), rows in frame.groupby(["model", "context_length"]):
         assert f"{model} {length:,} 5 25 {rows['score'].mean():.3f}" in text
     assert "No question" not in text
+
+
+def test_floor_closed_book_and_ceiling_stand_beside_each_mean(two_models: pa.Table) -> None:
+    """The post's fault: always answering zeros scores 0.47 to 0.52, and no floor is shown."""
+    frame = two_models.to_pandas()
+
+    html = build_report(BIOGRAPHY_TASK, two_models, PROVENANCE)
+
+    # Every needle is asked about five times, so that the plain means are the right ones.
+    means = frame.groupby(["model", "context_length", "kind"])["score"].mean()
+    for (model, length), kinds in means.groupby(level=[0, 1]):
+        (line,) = re.findall(rf"<tr><td class=\"l\">{model}</td><td>{length:,}</td><td>5.*", html)
+        beside = [
+            f"{kinds[model, length, kind]:.3f}" for kind in ("floor", "closed_book", "ceiling")
+        ]
+        assert f"<td>5</td><td>{'</td><td>'.join(beside)}</td>" in line
+    floors = frame[frame["kind"] == "floor"]
+    (answer,) = floors["answer"].unique()
+    assert answer in Page(html).text
+    assert f"floor {floors['score'].mean():.2f} best constant answer" in Page(html).text
+
+
+def test_the_fields_of_what_a_sweep_is_measured_against_are_shown() -> None:
+    shown = page(sweep("m", [512], depths=5, draws=5)).text
+
+    for line in ("m haystack 25", "ceiling: the needle alone 5", "floor: best constant answer 5"):
+        assert line in shown
+
+
+def hints(results: pa.Table) -> list[str]:
+    html = build_report(BIOGRAPHY_TASK, results, PROVENANCE)
+    return re.findall(r"<li>(.*?)</li>", html)
+
+
+BIRTHDAYS = [GOLD.replace('"day":3', f'"day":{day}') for day in (1, 2, 3, 4, 5, 6)]
+UNKNOWN = (
+    '{"nationality":"unknown","date_of_birth":{"day":0,"month":0,"year":0},'
+    '"date_of_death":{"day":0,"month":0,"year":0},"sportsperson":false,"politician":false}'
+)
+
+
+def measured(
+    ceiling: Sequence[str],
+    closed_book: Sequence[str],
+    labels: Sequence[str] = BIRTHDAYS,
+    model: str = "some-model",
+) -> pa.Table:
+    """Results of one needle per label, by what is answered to it alone and to its name."""
+    rows = [
+        question_row(label, example_id=f"test-512-00000-{at:03d}", bio_id=f"b{at}")
+        for at, label in enumerate(labels)
+    ]
+    every = sweep_questions(BIOGRAPHY_TASK, haystacks(rows))
+    said = {
+        f"{kind}-512-b{at}": answer
+        for kind, listed in (("ceiling", ceiling), ("closed_book", closed_book))
+        for at, answer in enumerate(listed)
+    }
+    return score_table(
+        BIOGRAPHY_TASK,
+        every,
+        with_floor(
+            BIOGRAPHY_TASK,
+            every,
+            answers([answer_row(answer, example_id=key) for key, answer in said.items()]),
+        ),
+        model=model,
+        run_id="run-1",
+        haystacks_version="1f0c",
+        prices=None,
+    )
+
+
+def test_who_reads_well_and_knows_nothing_by_name_needs_no_hint() -> None:
+    assert hints(measured(BIRTHDAYS, [UNKNOWN] * 6)) == []
+
+
+def test_a_low_ceiling_is_said_to_bound_the_scores() -> None:
+    # One of six needles cannot be read: 5/6 = 0.83; the floor has 8 of 9 fields of the others.
+    others = [gold.replace("1911", str(1900 + at)) for at, gold in enumerate(BIRTHDAYS)]
+    others = [gold.replace('"month":4', f'"month":{at + 1}') for at, gold in enumerate(others)]
+
+    (hint,) = hints(measured([*others[:5], "no JSON"], [UNKNOWN] * 6, others))
+
+    assert "some-model scores only 0.83 at 512 tokens: a haystack score can hardly be" in hint
+
+
+def test_a_ceiling_at_the_floor_is_said_to_leave_nothing_to_measure() -> None:
+    (hint,) = hints(measured([UNKNOWN] * 6, [UNKNOWN] * 6))
+
+    assert "some-model scores 0.44 at 512 tokens, no more than the best constant answer" in hint
+
+
+def test_names_that_give_facts_away_are_said_to() -> None:
+    # The floor has the birthday of one in six; who knows all birthdays has 1/9 more of the rest.
+    (hint,) = hints(measured(BIRTHDAYS, BIRTHDAYS))
+
+    assert "some-model scores more than the best constant answer, by 0.09 at 512 tokens" in hint
+    assert "a leak in the data or from the model&#39;s memory" in hint
 
 
 def test_pictures_are_inside_the_page(two_models: pa.Table) -> None:
@@ -202,6 +313,14 @@ def test_hostile_text_stays_text(results: pa.Table) -> None:
     assert "<img src=x onerror=alert(1)>" in shown.text
 
 
+def test_a_hostile_models_name_stays_text_in_what_is_said_about_it() -> None:
+    shown = page(measured(["no JSON"] * 6, BIRTHDAYS, model=HOSTILE))
+
+    assert len(shown.all("li")) == 2
+    assert len(shown.all("script")) == 1
+    assert all(str(image["src"]).startswith("data:") for image in shown.all("img"))
+
+
 def test_right_and_wrong_fields_are_told_apart() -> None:
     answer = GOLD.replace("French", "Kenyan").replace('"month":4', '"month":5')
 
@@ -243,7 +362,7 @@ def test_no_results_is_said() -> None:
 def test_one_draw_has_a_mean_but_no_interval() -> None:
     text = page(one_answer(GOLD)).text
 
-    assert "some-model 512 1 1 1.000 – 100 % 1.000" in text
+    assert "some-model 512 1 1 1.000 – 1 – – – 100 % 1.000" in text
 
 
 def test_an_unknown_price_is_not_shown_as_zero() -> None:

@@ -15,7 +15,6 @@ from needle_assets.evaluation.registry import Prices
 from needle_assets.evaluation.scoring import (
     Outcome,
     Score,
-    constant_floor,
     post_score,
     score_answer,
     score_table,
@@ -133,6 +132,7 @@ def test_key_order_and_layout_do_not_matter() -> None:
     ],
 )
 def test_what_is_not_strictly_of_the_schema_is_invalid_and_scores_nothing(answer: str) -> None:
+    """The post's fault: answers run through `eval()`. Ours are read as JSON, never run."""
     result = score(answer)
 
     assert result.outcome is Outcome.INVALID
@@ -210,6 +210,20 @@ def test_a_valid_answer_scores_the_share_of_equal_leaves(
     assert result.post_score == pytest.approx(equal / 9)
 
 
+def test_a_json_true_is_right_where_it_is_true() -> None:
+    """The post's fault: valid JSON `true` scores 0, since `eval()` knows only Python's `True`."""
+    answer = (
+        '{"nationality": "French", "date_of_birth": {"day": 3, "month": 3, "year": 1911}, '
+        '"date_of_death": {"day": 0, "month": 0, "year": 0}, "sportsperson": true, '
+        '"politician": false}'
+    )
+
+    result = score(answer)
+
+    assert dict(zip(LEAVES, result.right, strict=True))["sportsperson"]
+    assert (result.outcome, result.score, result.post_score) == (Outcome.VALID, 1.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -236,42 +250,11 @@ def test_post_score_by_hand(answer: str | None, expected: float) -> None:
     assert post_score(GOLD, answer) == pytest.approx(expected)
 
 
-def test_an_invalid_answer_still_has_its_post_score() -> None:
+def test_a_partial_answer_scores_nothing_and_never_less() -> None:
+    """The post's fault: a partial answer can score -3.0. That stays visible in a column apart."""
     result = score('{"nationality":"French"}')
 
     assert (result.outcome, result.score, result.post_score) == (Outcome.INVALID, 0.0, -3.0)
-
-
-def test_floor_takes_the_most_frequent_value_of_each_field() -> None:
-    labels = [GOLD, changed(nationality="Kenyan"), changed(nationality="Kenyan", politician=True)]
-
-    floor = constant_floor(BIOGRAPHY_TASK, labels)
-
-    assert floor.answer == GOLD.replace("French", "Kenyan")
-    assert dict(zip(LEAVES, floor.shares, strict=True)) == dict.fromkeys(LEAVES, 1.0) | {
-        "nationality": pytest.approx(2 / 3),
-        "politician": pytest.approx(2 / 3),
-    }
-    assert floor.score == pytest.approx((7 + 4 / 3) / 9)
-
-
-@given(st.lists(biographies, min_size=1, max_size=8))
-def test_floor_is_what_its_answer_scores_and_no_label_scores_more(golds: list[Biography]) -> None:
-    labels = [BIOGRAPHY_TASK.canonical_json(gold) for gold in golds]
-
-    def mean(answer: str) -> float:
-        return sum(score_answer(BIOGRAPHY_TASK, gold, answer).score for gold in labels) / len(golds)
-
-    floor = constant_floor(BIOGRAPHY_TASK, labels)
-
-    assert mean(floor.answer) == pytest.approx(floor.score)
-    assert max(mean(label) for label in labels) <= floor.score + 1e-9
-    assert constant_floor(BIOGRAPHY_TASK, labels[::-1]) == floor
-
-
-def test_floor_of_no_labels_is_refused() -> None:
-    with pytest.raises(EvaluationError, match="at least one label"):
-        constant_floor(BIOGRAPHY_TASK, [])
 
 
 def table(asked: list[dict[str, Any]], answered: list[dict[str, Any]], **changes: Any) -> pa.Table:
@@ -307,7 +290,8 @@ def test_rows_follow_the_questions_whatever_the_order_of_the_answers() -> None:
 
 def test_columns_are_those_of_eval_results() -> None:
     expected = [
-        *("example_id", "draw", "bio_id", "name", "depth", "realised_depth", "context_length"),
+        *("example_id", "kind", "draw", "bio_id", "name", "depth", "realised_depth"),
+        "context_length",
         *("haystacks_version", "prompt_tail", "label", "answer", "outcome", "reason"),
         *(f"{name}_right" for name in LEAVES),
         *("score", "exact", "post_score", "prompt_tokens", "cached_tokens", "completion_tokens"),

@@ -1,84 +1,21 @@
 """Haystacks keep design.md's promises on invented bios of every length."""
 
+from collections import Counter
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
-from needle_assets.haystack.assembly import HaystackDesign, build_haystacks
+from needle_assets.haystack.assembly import build_haystacks
+from needle_assets.haystack.certify import certify
 from needle_assets.haystack.errors import HaystackError
 from needle_assets.haystack.tokenizer import ReferenceTokenizer
 from needle_assets.labels.biography import BIOGRAPHY_TASK
-from needle_assets.seeding import generator
-
-WORDS = [
-    "was",
-    "a",
-    "swiss",
-    "rower",
-    "who",
-    "won",
-    "the",
-    "1960",
-    "prize",
-    ",",
-    "then",
-    "taught",
-    "history",
-    "in",
-    "bern",
-    ".",
-]
-LABEL = (
-    '{"nationality":"Swiss","date_of_birth":{"day":0,"month":0,"year":0},'
-    '"date_of_death":{"day":0,"month":0,"year":0},"sportsperson":true,"politician":false}'
-)
-
-
-def corpus(tokenizer: ReferenceTokenizer, bios: int = 400) -> tuple[pa.Table, pa.Table]:
-    """Invented bios of 15 to 90 words, spread evenly over the splits; all persons but each 20th."""
-    texts = []
-    for row in range(bios):
-        random = generator(7, "bio", row)
-        words = random.choice(WORDS, size=int(random.integers(15, 90)))
-        texts.append(f"person{row} of{row} {' '.join(words)} .")
-    ids = [f"bio-{row}" for row in range(bios)]
-    table = pa.table(
-        {
-            "bio_id": ids,
-            "name": [f"person{row} of{row}" for row in range(bios)],
-            "bio": texts,
-            "token_count": tokenizer.count(texts),
-            "is_person": [row % 20 != 0 for row in range(bios)],
-            "split": [("train", "validation", "test", "test")[row % 4] for row in range(bios)],
-        }
-    )
-    return table, pa.table({"bio_id": ids, "name": table["name"], "label": [LABEL] * bios})
-
-
-def design(length: int, **changes: int) -> HaystackDesign:
-    values: dict[str, int] = {
-        "context_length": length,
-        "answer_tokens": 160,
-        "depths": 5,
-        "draws": 5,
-        "train_examples": 12,
-        "validation_examples": 4,
-        "seed": 0,
-        **changes,
-    }
-    return HaystackDesign(**values)
-
-
-def build(tokenizer: ReferenceTokenizer, length: int, **changes: int) -> pa.Table:
-    bios, labels = corpus(tokenizer)
-    return build_haystacks(
-        bios, labels, design=design(length, **changes), task=BIOGRAPHY_TASK, tokenizer=tokenizer
-    )
+from needle_assets_tests.haystack.invented import build, corpus, design, merging_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -97,22 +34,35 @@ def lines_of(row: dict[str, Any]) -> list[str]:
     depths=st.integers(1, 6),
     draws=st.integers(1, 7),
     seed=st.integers(0, 5),
+    short_share=st.sampled_from([0.0, 0.25, 0.5]),
 )
 def test_no_bio_is_cut_and_no_prompt_is_too_long_or_too_short(
-    reference_tokenizer: ReferenceTokenizer, length: int, depths: int, draws: int, seed: int
+    reference_tokenizer: ReferenceTokenizer,
+    length: int,
+    depths: int,
+    draws: int,
+    seed: int,
+    short_share: float,
 ) -> None:
     bios, _ = corpus(reference_tokenizer)
     whole = set(bios["bio"].to_pylist())
-    table = build(reference_tokenizer, length, depths=depths, draws=draws, seed=seed)
+    table = build(
+        reference_tokenizer,
+        length,
+        depths=depths,
+        draws=draws,
+        seed=seed,
+        short_share=short_share,
+    )
     for row in table.to_pylist():
         assert set(lines_of(row)) <= whole
         assert len(set(lines_of(row))) == len(lines_of(row))
         assert row["messages"][1]["content"].endswith(f"\n{BIOGRAPHY_TASK.question(row['name'])}")
     true_counts = reference_tokenizer.prompt_tokens(table["messages"].to_pylist()) + 160
     assert (true_counts == table["prompt_tokens"].to_numpy() + 160).all()
-    assert true_counts.max() <= length
-    if length >= 2048:
-        assert true_counts.min() >= 0.99 * length
+    targets = table["target_tokens"].to_numpy()
+    assert (true_counts <= targets).all()
+    assert (true_counts >= 0.99 * targets)[targets >= 2048].all()
 
 
 def test_a_draw_asks_one_question_per_depth_over_the_same_haystack(built: pa.Table) -> None:
@@ -126,7 +76,22 @@ def test_a_draw_asks_one_question_per_depth_over_the_same_haystack(built: pa.Tab
     assert len(haystacks) == 5
 
 
+def test_no_haystack_serves_two_draws(built: pa.Table) -> None:
+    """Fault: one fixed haystack serves every cell, so cells are not independent."""
+    hay: dict[int, set[str]] = {}
+    for row in built.to_pylist():
+        if row["split"] == "test":
+            hay.setdefault(row["draw"], set()).update(lines_of(row))
+    draws = list(hay.values())
+    assert len(draws) == 5
+    for number, one in enumerate(draws):
+        for other in draws[number + 1 :]:
+            # Five needles are shared by the block; of some thirty bios few others are.
+            assert len(one & other) < len(one) / 2
+
+
 def test_realised_depth_is_first_and_last_exactly_and_near_in_between(built: pa.Table) -> None:
+    """Fault: depth 100 % drawn at 0.9."""
     for row in built.to_pylist():
         bios = lines_of(row)
         at = next(i for i, bio in enumerate(bios) if bio.startswith(f"{row['name']} "))
@@ -182,6 +147,183 @@ def test_no_example_and_no_training_needle_occurs_twice(built: pa.Table) -> None
     assert not rows.query("split != 'test'").duplicated(["split", "bio_id"]).any()
 
 
+@pytest.mark.parametrize("length", [640, 1024, 2048, 4096])
+def test_validation_has_examples_at_every_length_and_nothing_of_training(
+    reference_tokenizer: ReferenceTokenizer, length: int
+) -> None:
+    """Fault: validation file drawn from training needles; files for two lengths empty."""
+    table = build(reference_tokenizer, length, short_share=0.25)
+    used: dict[str, set[str]] = {"train": set(), "validation": set(), "test": set()}
+    needles: dict[str, list[str]] = {split: [] for split in used}
+    for row in table.to_pylist():
+        used[row["split"]].update(lines_of(row))
+        needles[row["split"]].append(row["bio_id"])
+    assert len(needles["validation"]) == len(set(needles["validation"])) == 4
+    assert not used["validation"] & used["train"]
+    assert not used["test"] & (used["train"] | used["validation"])
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_split_without_a_needle_is_an_error_and_no_empty_file(
+    reference_tokenizer: ReferenceTokenizer, split: str
+) -> None:
+    """Fault: validation files for two lengths empty."""
+    bios, labels = corpus(reference_tokenizer)
+    others = {
+        bio_id
+        for bio_id, side in zip(bios["bio_id"].to_pylist(), bios["split"].to_pylist(), strict=True)
+        if side != split
+    }
+    without = labels.filter([bio_id in others for bio_id in labels["bio_id"].to_pylist()])
+
+    def built(**changes: int) -> pa.Table:
+        return build_haystacks(
+            bios,
+            without,
+            design=design(1024, **changes),
+            task=BIOGRAPHY_TASK,
+            tokenizer=reference_tokenizer,
+        )
+
+    with pytest.raises(
+        HaystackError, match=rf"split '{split}'.*no labelled bio.*NEEDLE_{split.upper()}_EXAMPLES=0"
+    ):
+        built()
+    assert split not in built(**{f"{split}_examples": 0})["split"].to_pylist()
+
+
+def test_a_declared_share_of_examples_is_shorter_and_no_test_is(
+    reference_tokenizer: ReferenceTokenizer,
+) -> None:
+    table = build(reference_tokenizer, 4096, train_examples=32, short_share=0.25)
+    lengths = Counter(zip(*(table[c].to_pylist() for c in ("split", "target_tokens")), strict=True))
+    assert lengths == {
+        ("train", 4096): 24,
+        ("train", 2048): 4,
+        ("train", 1024): 4,
+        # Of four, one is short.
+        ("validation", 4096): 3,
+        ("validation", 2048): 1,
+        ("test", 4096): 25,
+    }
+    assert set(table["context_length"].to_pylist()) == {4096}
+
+
+def test_shorter_examples_change_no_test_row(
+    built: pa.Table, reference_tokenizer: ReferenceTokenizer
+) -> None:
+    mixed = build(reference_tokenizer, 2048, short_share=0.25)
+    of_test = [table.filter(pc.field("split") == "test") for table in (built, mixed)]
+    assert of_test[0].equals(of_test[1])
+
+
+def test_short_examples_take_needles_that_leave_room_for_hay(
+    reference_tokenizer: ReferenceTokenizer,
+) -> None:
+    # 512 - 160 - instructions and question leaves some 210 tokens, of which a bio takes half.
+    table = build(reference_tokenizer, 1024, depths=1, train_examples=60, short_share=0.5)
+    short = [row for row in table.to_pylist() if row["target_tokens"] == 512]
+    assert len(short) == 30 + 2
+    for row in short:
+        assert reference_tokenizer.count([row["needle"]])[0] <= 107
+        assert row["filler_ids"]
+
+
+def test_short_examples_that_no_needle_fits_are_refused(
+    reference_tokenizer: ReferenceTokenizer,
+) -> None:
+    bios, labels = corpus(reference_tokenizer)
+    long_only = bios.filter(pc.field("token_count") > 107)
+    assert long_only.num_rows > 20
+    with pytest.raises(HaystackError, match="are to be of 512 tokens.*NEEDLE_SHORT_EXAMPLES"):
+        build_haystacks(
+            long_only,
+            labels,
+            design=design(1024, short_share=0.5, depths=1, draws=1, train_examples=4),
+            task=BIOGRAPHY_TASK,
+            tokenizer=reference_tokenizer,
+        )
+
+
+def test_any_number_of_workers_gives_the_same_bytes(
+    reference_tokenizer: ReferenceTokenizer,
+) -> None:
+    def written(workers: int) -> bytes:
+        sink = pa.BufferOutputStream()
+        table = build(reference_tokenizer, 2048, workers=workers, short_share=0.25)
+        pq.write_table(table, sink)
+        return bytes(sink.getvalue())
+
+    assert written(1) == written(2) == written(5)
+
+
+def test_a_corpus_of_fifty_rows_gives_certified_haystacks_or_says_what_is_missing(
+    reference_tokenizer: ReferenceTokenizer,
+) -> None:
+    people, labels = corpus(reference_tokenizer, 50)
+    progress: list[tuple[int, int]] = []
+
+    def build_fifty(**changes: int) -> pa.Table:
+        return build_haystacks(
+            people,
+            labels,
+            design=design(1024, short_share=0.25, **changes),
+            task=BIOGRAPHY_TASK,
+            tokenizer=reference_tokenizer,
+            progress=lambda done, total: progress.append((done, total)),
+        )
+
+    with pytest.raises(
+        HaystackError, match="1024 needs 726 tokens.*'train'.*has 693.*10 bios.*a shorter length"
+    ):
+        build_fifty()
+    assert not progress
+    table = build_fifty(train_examples=0, validation_examples=0, draws=2)
+    assert table.num_rows == 10
+    assert progress[-1] == (2, 2)
+    assert certify(
+        table,
+        people,
+        design=design(1024, short_share=0.25, draws=2),
+        task=BIOGRAPHY_TASK,
+        tokenizer=reference_tokenizer,
+    ).passed
+
+
+def test_bios_with_the_text_of_another_are_left_out(
+    reference_tokenizer: ReferenceTokenizer,
+) -> None:
+    bios, labels = corpus(reference_tokenizer)
+    texts = bios["bio"].to_pylist()
+    # Four texts stand again in their own split, four more in another one.
+    doubled = [texts[row - 8] if 8 <= row < 12 else text for row, text in enumerate(texts)]
+    doubled[13:17] = texts[4:8]
+    table = build_haystacks(
+        bios.set_column(2, "bio", pa.array(doubled)),
+        labels,
+        design=design(2048),
+        task=BIOGRAPHY_TASK,
+        tokenizer=reference_tokenizer,
+    )
+    used = {line for row in table.to_pylist() for line in lines_of(row)}
+    assert len(used) > 100
+    assert not used & set(doubled[:8])
+
+
+def test_a_bio_of_two_lines_is_refused(reference_tokenizer: ReferenceTokenizer) -> None:
+    bios, labels = corpus(reference_tokenizer)
+    broken = [text.replace(" ", "\n", 1) for text in bios["bio"].to_pylist()[:3]]
+    texts = pa.array([*broken, *bios["bio"].to_pylist()[3:]])
+    with pytest.raises(HaystackError, match="2 bios have line breaks.*anonymized_bios again"):
+        build_haystacks(
+            bios.set_column(2, "bio", texts),
+            labels,
+            design=design(2048),
+            task=BIOGRAPHY_TASK,
+            tokenizer=reference_tokenizer,
+        )
+
+
 def test_the_same_people_are_asked_about_at_every_length_they_fit(
     reference_tokenizer: ReferenceTokenizer,
 ) -> None:
@@ -208,30 +350,6 @@ def test_the_order_of_the_corpus_does_not_choose_the_needles(
         backwards, labels, design=design(2048), task=BIOGRAPHY_TASK, tokenizer=reference_tokenizer
     )
     assert other["bio_id"].to_pylist() == built["bio_id"].to_pylist()
-
-
-def merging_tokenizer() -> ReferenceTokenizer:
-    """One whose line ends merge with the full stop before them, as GPT-4's do."""
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(r" ?[^\s\w]+[\r\n]*|\d| ?\w+|\s+"), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator([f"{' '.join(WORDS)} .\nx .\n"] * 20, trainer)
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        chat_template="{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>"
-        "{% endfor %}<assistant>",
-    )
-    return ReferenceTokenizer(wrapped, "merging")
 
 
 def test_lengths_hold_where_line_ends_merge_with_the_text_before_them() -> None:
@@ -271,6 +389,12 @@ def test_a_length_without_room_for_bios_says_where_it_goes(
 ) -> None:
     with pytest.raises(HaystackError, match="256 leaves no room for biographies: 160 tokens"):
         build(reference_tokenizer, 256)
+
+
+def test_a_shorter_example_without_room_says_how_to_do_without() -> None:
+    # With this tokenizer instructions and question take 435 tokens; 512 is a quarter of 2048.
+    with pytest.raises(HaystackError, match="512 leaves no room.*NEEDLE_SHORT_EXAMPLES=0"):
+        build(merging_tokenizer(), 2048, short_share=0.25)
 
 
 def test_too_many_depths_for_a_short_length_name_the_limit(

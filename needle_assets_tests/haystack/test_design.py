@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from needle_assets.haystack.design import evaluation_draws, latin_square, nominal_depths
+from needle_assets.haystack.design import (
+    evaluation_draws,
+    example_lengths,
+    latin_square,
+    nominal_depths,
+    short_lengths,
+)
 from needle_assets.haystack.errors import HaystackError
 
 
@@ -48,3 +54,35 @@ def test_the_people_asked_about_do_not_depend_on_who_else_is_in_the_corpus_order
 def test_too_few_needles_are_said_with_both_numbers() -> None:
     with pytest.raises(HaystackError, match="ask about 10 people, but only 9 needles fit"):
         evaluation_draws([f"bio-{n}" for n in range(9)], depths=5, draws=6, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("length", "shorter"),
+    [(512, ()), (300, ()), (640, (512,)), (1024, (512,)), (1500, (750, 512)), (4096, (2048, 1024))],
+)
+def test_shorter_examples_are_half_and_a_quarter_but_not_below_512(
+    length: int, shorter: tuple[int, ...]
+) -> None:
+    assert short_lengths(length) == shorter
+
+
+def test_a_quarter_of_the_examples_is_short_half_of_them_at_each_length() -> None:
+    lengths = example_lengths(4096, 64, 0.25)
+    assert Counter(lengths) == {4096: 48, 2048: 8, 1024: 8}
+    assert lengths[:8] == [4096, 2048, 4096, 4096, 4096, 1024, 4096, 4096]
+    assert example_lengths(512, 10, 0.25) == [512] * 10
+
+
+@given(st.integers(0, 300), st.floats(0, 0.9))
+def test_the_declared_mix_is_met_exactly(examples: int, share: float) -> None:
+    counts = Counter(example_lengths(8192, examples, share))
+    assert counts.total() == examples
+    assert abs(counts[4096] + counts[2048] - examples * share) <= 0.5 + 1e-9
+    assert counts[4096] - counts[2048] in (0, 1)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.floats(0, 0.9))
+def test_more_examples_leave_the_lengths_of_the_first_as_they_were(
+    some: int, more: int, share: float
+) -> None:
+    assert example_lengths(4096, some + more, share)[:some] == example_lengths(4096, some, share)

@@ -2,10 +2,15 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from needle_assets.haystack.errors import HaystackError
+from needle_assets.haystack.messages import prompt_messages
 from needle_assets.haystack.tokenizer import ReferenceTokenizer, TokenSpan, load_tokenizer
+from needle_assets.labels.biography import BIOGRAPHY_TASK
 from needle_assets.settings import bundled_model
+from needle_assets_tests.haystack.invented import merging_tokenizer
 
 CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "ann\nbob\nwho ?"}]
 
@@ -36,7 +41,7 @@ def test_special_tokens_of_the_template_count_as_one(
 
 
 def test_a_passage_is_located_token_by_token(reference_tokenizer: ReferenceTokenizer) -> None:
-    first, second = reference_tokenizer.locate(CHAT, ["ann", "bob"])
+    _, (first, second) = reference_tokenizer.measure([CHAT], ["ann", "bob"])
     rendered = reference_tokenizer.render(CHAT)
     before = rendered.index("ann")
     assert first.first == reference_tokenizer.count([rendered[:before]])[0]
@@ -45,14 +50,49 @@ def test_a_passage_is_located_token_by_token(reference_tokenizer: ReferenceToken
     )
 
 
+def test_a_passage_is_a_whole_line_not_the_end_of_another(
+    reference_tokenizer: ReferenceTokenizer,
+) -> None:
+    chat = [CHAT[0], {"role": "user", "content": "old ann\nann\nwho ?"}]
+    _, [ann] = reference_tokenizer.measure([chat], ["ann"])
+    rendered = reference_tokenizer.render(chat)
+    assert ann.first == reference_tokenizer.count([rendered[: rendered.index("\nann") + 1]])[0]
+
+
+def test_a_first_letter_of_several_tokens_belongs_to_the_passage_whole(
+    reference_tokenizer: ReferenceTokenizer,
+) -> None:
+    # SmolLM2 has no token for this letter of Cherokee: it takes three, one for each byte.
+    letter = "Ꭰ"
+    assert reference_tokenizer.count([letter])[0] == 3
+    chat = [CHAT[0], {"role": "user", "content": f"ann\n{letter} bob {letter}\nwho ?"}]
+    _, [ann, bob] = reference_tokenizer.measure([chat], ["ann", f"{letter} bob {letter}"])
+    inside = reference_tokenizer.count([f"{letter} bob {letter}"])[0]
+    assert bob == TokenSpan(ann.last + 2, ann.last + 1 + inside)
+
+
+@given(
+    bios=st.lists(st.text("ab .1é", min_size=1), min_size=1, max_size=5, unique=True),
+    names=st.lists(st.text("ab .1é", min_size=1), min_size=1, max_size=4),
+)
+@settings(deadline=None)
+def test_prompts_that_differ_in_their_question_count_as_each_would_alone(
+    reference_tokenizer: ReferenceTokenizer, bios: list[str], names: list[str]
+) -> None:
+    for tokenizer in (reference_tokenizer, merging_tokenizer()):
+        prompts = [prompt_messages(BIOGRAPHY_TASK, bios, name) for name in names]
+        tokens, _ = tokenizer.measure(prompts, bios)
+        assert tokens.tolist() == tokenizer.prompt_tokens(prompts).tolist()
+
+
 def test_a_passage_that_is_not_there_or_twice_is_refused(
     reference_tokenizer: ReferenceTokenizer,
 ) -> None:
     with pytest.raises(HaystackError, match="does not hold exactly once: 'carl'"):
-        reference_tokenizer.locate(CHAT, ["carl"])
+        reference_tokenizer.measure([CHAT], ["carl"])
     twice = [CHAT[0], {"role": "user", "content": "ann\nann\nwho ?"}]
     with pytest.raises(HaystackError, match="exactly once"):
-        reference_tokenizer.locate(twice, ["ann"])
+        reference_tokenizer.measure([twice], ["ann"])
 
 
 def test_the_bundled_tokenizer_is_read_once_and_then_cached(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def _labels(nationalities: Sequence[str], agreement: Sequence[str | None]) -> pd
             "name": [f"person {number}" for number in range(count)],
             "nationality": pd.array(nationalities, dtype="str"),
             "stated_nationality": pd.array([None] * count, dtype="str"),
-            "agreement": pd.array(agreement, dtype="str"),
+            "nationality_agreement": pd.array(agreement, dtype="str"),
         }
     )
 
@@ -125,7 +125,7 @@ def test_english_people_labelled_unknown_fail() -> None:
     # The 2024 post's list had no "English": 162 of 165 such people were labelled unknown.
     labels = _labels(["unknown"] * 4 + ["French"] * 96, ["contradicts"] * 4 + ["agrees"] * 96)
     (failed,) = _failed(validate(labels, NATIONALITY))
-    assert (failed.column, failed.unexpected_count) == ("agreement", 4)
+    assert (failed.column, failed.unexpected_count) == ("nationality_agreement", 4)
     assert failed.observed == "4 of 100 unexpected"
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from needle_assets.evaluation.calibration import asked, sweep_questions, with_floor
 from needle_assets.evaluation.client import ANSWERS_SCHEMA
 from needle_assets.evaluation.registry import Prices
-from needle_assets.evaluation.scoring import score_table
+from needle_assets.evaluation.scoring import Kind, score_table
 from needle_assets.haystack.assembly import HAYSTACK_SCHEMA
 from needle_assets.haystack.design import nominal_depths
 from needle_assets.labels.biography import BIOGRAPHY_TASK, Biography, PartialDate
@@ -43,6 +45,8 @@ def question_row(label: str, **changes: Any) -> dict[str, Any]:
         ],
         "label": label,
         "prompt_tokens": 340,
+        "target_tokens": 512,
+        "needle": "a bio",
         "needle_first_token": 100,
         "needle_last_token": 160,
         "filler_ids": ["b2", "b3"],
@@ -68,8 +72,14 @@ def answer_row(answer: str | None, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
-def questions(rows: Sequence[dict[str, Any]]) -> pa.Table:
+def haystacks(rows: Sequence[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=HAYSTACK_SCHEMA)
+
+
+def questions(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Questions of a sweep alone, without what it is measured against."""
+    table = sweep_questions(BIOGRAPHY_TASK, haystacks(rows))
+    return table.filter(pc.field("kind") == Kind.SWEEP.value)
 
 
 def answers(rows: Sequence[dict[str, Any]]) -> pa.Table:
@@ -83,22 +93,42 @@ def sweep(
     depths: int,
     draws: int,
     skill: float = 0.85,
+    memory: float = 0.0,
     prices: Prices | None = None,
 ) -> pa.Table:
-    """`eval_results` of a model that reads a field right with about the chance ``skill``."""
+    """`eval_results` of a model that reads a field right with about the chance ``skill``.
+
+    With the needle alone it errs half as often. By the name alone it knows a field with the chance
+    ``memory``; else it says that nothing is known.
+    """
     return pa.concat_tables(
         [
-            _one_length(model, length, depths=depths, draws=draws, skill=skill, prices=prices)
+            _one_length(
+                model,
+                length,
+                depths=depths,
+                draws=draws,
+                skill=skill,
+                memory=memory,
+                prices=prices,
+            )
             for length in lengths
         ]
     )
 
 
 def _one_length(
-    model: str, length: int, *, depths: int, draws: int, skill: float, prices: Prices | None
+    model: str,
+    length: int,
+    *,
+    depths: int,
+    draws: int,
+    skill: float,
+    memory: float,
+    prices: Prices | None,
 ) -> pa.Table:
     random = generator(7, model, length)
-    asked, answered = [], []
+    rows, answered = [], []
     for draw in range(draws):
         luck = random.normal(0, 0.06)
         for k, depth in enumerate(nominal_depths(depths)):
@@ -106,7 +136,7 @@ def _one_length(
             person = (draw // depths) * depths + (k + draw) % depths
             gold = _person(person)
             name = f"{GIVEN[person % 10]} {FAMILY[person // 10 % 6]}".lower()
-            asked.append(
+            rows.append(
                 question_row(
                     BIOGRAPHY_TASK.canonical_json(gold),
                     example_id=example_id,
@@ -120,6 +150,7 @@ def _one_length(
                         {"role": "system", "content": BIOGRAPHY_TASK.system_prompt},
                         {"role": "user", "content": _text(random, name)},
                     ],
+                    needle=_line(random, name),
                     prompt_tokens=length - 170,
                 )
             )
@@ -133,18 +164,63 @@ def _one_length(
                     "cached_tokens": 0 if k == 0 else length - 190,
                     "completion_tokens": int(random.integers(58, 75)),
                     "latency_s": float(random.gamma(4, 0.2) + length / 4000),
-                    "evaluated_at": STARTED + timedelta(seconds=len(asked)),
+                    "evaluated_at": STARTED + timedelta(seconds=len(rows)),
                 }
             )
+    every = sweep_questions(BIOGRAPHY_TASK, haystacks(rows))
+    answered += _calibration(model, length, every, skill, memory)
     return score_table(
         BIOGRAPHY_TASK,
-        questions(asked),
-        answers(answered),
+        every,
+        with_floor(BIOGRAPHY_TASK, every, answers(answered)),
         model=model,
         run_id=f"0b51c2de-{length:04d}-4e5f-9a3b-{sum(map(ord, model)):012d}",
         haystacks_version="1f0c",
         prices=prices,
     )
+
+
+def _calibration(
+    model: str, length: int, every: pa.Table, skill: float, memory: float
+) -> list[dict[str, Any]]:
+    """Answers about the needle alone and about the name alone."""
+    random = generator(7, model, length, "calibration")
+    rows: list[dict[str, Any]] = []
+    for question in asked(every).to_pylist():
+        if question["kind"] == Kind.SWEEP:
+            continue
+        gold = Biography.model_validate_json(question["label"])
+        alone = question["kind"] == Kind.CEILING
+        answer = (
+            _answer(random, gold, (1 + skill) / 2) if alone else _recalled(random, gold, memory)
+        )
+        rows.append(
+            answer
+            | {
+                "example_id": question["example_id"],
+                "prompt_tokens": 230 if alone else 150,
+                "cached_tokens": 130,
+                "latency_s": 0.4,
+                "evaluated_at": STARTED + timedelta(seconds=600 + len(rows)),
+            }
+        )
+    return rows
+
+
+def _recalled(random: np.random.Generator, gold: Biography, memory: float) -> dict[str, Any]:
+    tree = gold.model_dump()
+    for date in ("date_of_birth", "date_of_death"):
+        for part in ("day", "month", "year"):
+            if random.random() >= memory:
+                tree[date][part] = 0
+    for name, unknown in (
+        ("nationality", "unknown"),
+        ("sportsperson", False),
+        ("politician", False),
+    ):
+        if random.random() >= memory:
+            tree[name] = unknown
+    return answer_row(json.dumps(tree))
 
 
 def _person(at: int) -> Biography:
@@ -168,14 +244,19 @@ def _person(at: int) -> Biography:
 
 
 def _text(random: np.random.Generator, name: str) -> str:
-    jobs = ("footballer", "painter", "minister of trade", "chess player", "geologist", "singer")
-    lines = [
-        f"{GIVEN[int(random.integers(10))]} {FAMILY[int(random.integers(6))]} "
-        f"-lrb- born {int(random.integers(1, 29))} march {int(random.integers(1850, 1990))} -rrb- "
-        f"is a {random.choice(jobs)} who grew up by the sea and later moved inland .".lower()
-        for _ in range(4)
-    ]
+    people = (
+        f"{GIVEN[int(random.integers(10))]} {FAMILY[int(random.integers(6))]}" for _ in range(4)
+    )
+    lines = [_line(random, person) for person in people]
     return "\n".join([*lines, BIOGRAPHY_TASK.question(name)])
+
+
+def _line(random: np.random.Generator, name: str) -> str:
+    jobs = ("footballer", "painter", "minister of trade", "chess player", "geologist", "singer")
+    return (
+        f"{name} -lrb- born {int(random.integers(1, 29))} march {int(random.integers(1850, 1990))} "
+        f"-rrb- is a {random.choice(jobs)} who grew up by the sea and later moved inland ."
+    ).lower()
 
 
 def _answer(random: np.random.Generator, gold: Biography, chance: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from needle_assets.evaluation.report import Provenance, build_report
@@ -107,7 +108,9 @@ def visible(page: "Page") -> int:
 
 
 def test_filters_leave_the_rows_that_fit(page: "Page", results: pa.Table) -> None:
-    frame = results.to_pandas()
+    everything = results.num_rows
+    # What has no haystack is there, but not shown until it is asked for.
+    frame = results.filter(pc.field("kind") == "sweep").to_pandas()
     tuned = frame[(frame["model"] == "tuned") & (frame["context_length"] == 1024)]
 
     assert visible(page) == len(frame)
@@ -119,13 +122,28 @@ def test_filters_leave_the_rows_that_fit(page: "Page", results: pa.Table) -> Non
     page.select_option("select[name=depth]", "")
     page.select_option("select[name=exact]", "no")
     assert visible(page) == int((~tuned["exact"]).sum())
-    assert page.inner_text("#shown") == f"{visible(page)} of {len(frame)} questions"
+    assert page.inner_text("#shown") == f"{visible(page)} of {everything} answers"
+
+
+def test_answers_without_a_haystack_can_be_picked(page: "Page", results: pa.Table) -> None:
+    for kind, first in {
+        "ceiling": "ceiling: the needle alone · Give the JSON for ada ambleforth.",
+        "closed_book": "closed book: the name alone · Give the JSON for ada ambleforth.",
+        "floor": "floor: best constant answer · nobody was asked",
+    }.items():
+        page.select_option("select[name=prompt]", kind)
+        assert visible(page) == results["kind"].to_pylist().count(kind) > 0
+        row = page.locator("#questions tbody:visible").first
+        assert row.locator("summary").inner_text().strip() == first
+    page.select_option("select[name=prompt]", "")
+    assert visible(page) == results.num_rows
 
 
 def test_outcomes_can_be_picked(page: "Page", results: pa.Table) -> None:
     page.select_option("select[name=outcome]", "invalid")
 
-    assert visible(page) == results["outcome"].to_pylist().count("invalid") > 0
+    sweep_rows = results.filter(pc.field("kind") == "sweep")
+    assert visible(page) == sweep_rows["outcome"].to_pylist().count("invalid") > 0
 
 
 def test_a_row_opens_to_its_prompt_and_shows_a_hostile_answer_as_text(page: "Page") -> None:

@@ -14,6 +14,7 @@ from needle_assets.defs.partitions import current_sweep, sweeps
 from needle_assets.defs.progress import ProgressFactory
 from needle_assets.defs.provenance import of_current_haystacks, provenance
 from needle_assets.defs.resources import Models, Tokenizer
+from needle_assets.evaluation.calibration import asked, calibrated, sweep_questions, with_floor
 from needle_assets.evaluation.client import Question, answers_table, ask_all
 from needle_assets.evaluation.journal import open_journal
 from needle_assets.evaluation.registry import check_window
@@ -33,7 +34,7 @@ def ask_model(
     models: dg.ResourceParam[Models],
     progress: dg.ResourceParam[ProgressFactory],
 ) -> pa.Table:
-    """Ask one model every test question of one context length."""
+    """Ask one model every test question of one context length, and each needle without hay."""
     with as_failure():
         length, slug = current_sweep(context)
         check_window(models.registry.get(slug), length)
@@ -43,7 +44,7 @@ def ask_model(
             models.connect(slug) as connection,
         ):
             answers = ask_all(
-                _questions(_test(haystacks)),
+                _questions(_of_test(haystacks)),
                 entry=connection.entry,
                 base_url=connection.base_url,
                 api_key=connection.api_key,
@@ -66,13 +67,14 @@ def score_answers(
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[Models],
 ) -> Iterator[dg.Output[pa.Table]]:
-    """Score every question, answered or not."""
+    """Score every question, answered or not, and the floor beside them."""
     with as_failure():
         length, slug = current_sweep(context)
+        questions = _of_test(haystacks)
         results = score_table(
             BIOGRAPHY_TASK,
-            _test(haystacks),
-            answers,
+            questions,
+            with_floor(BIOGRAPHY_TASK, questions, answers),
             model=slug,
             run_id=context.run_id,
             haystacks_version=metadata.data_version(haystacks),
@@ -89,7 +91,11 @@ def score_answers(
 
 @dg.graph_asset(group_name="evaluation", partitions_def=sweeps, kinds={"openai", "parquet"})
 def eval_results(haystacks: pa.Table) -> pa.Table:
-    """One row per question to one model at one context length: answer, outcome, scores, cost."""
+    """One row per question to one model at one context length, and what they compare with.
+
+    ``kind`` tells the rows apart: those of the sweep, and per needle a floor (best constant
+    answer), a ceiling (the needle alone as prompt) and a closed book (the name alone).
+    """
     return score_answers(haystacks, ask_model(haystacks))
 
 
@@ -107,9 +113,13 @@ def leaderboard(
 ) -> dg.Output[pa.Table]:
     """Mean score of every model at every length with its interval, and the HTML report."""
     with as_failure():
-        current, outdated = of_current_haystacks(context.instance, eval_results)
+        complete, earlier = calibrated(eval_results)
+        current, outdated = of_current_haystacks(context.instance, complete)
+        outdated += earlier
         if outdated:
-            context.log.warning("left out, their haystacks changed since: %s", outdated)
+            context.log.warning(
+                "left out, their haystacks changed since or they have no calibration: %s", outdated
+            )
         results = pa.concat_tables(current)
         page = build_report(BIOGRAPHY_TASK, results, provenance(context, settings, tokenizer))
         path = settings.root / "report.html"
@@ -125,9 +135,10 @@ def leaderboard(
     )
 
 
-def _test(haystacks: pa.Table) -> pa.Table:
-    return haystacks.filter(pc.field("split") == "test")
+def _of_test(haystacks: pa.Table) -> pa.Table:
+    return sweep_questions(BIOGRAPHY_TASK, haystacks.filter(pc.field("split") == "test"))
 
 
-def _questions(test: pa.Table) -> list[Question]:
-    return [Question(**row) for row in test.select(["example_id", "draw", "messages"]).to_pylist()]
+def _questions(questions: pa.Table) -> list[Question]:
+    sent = asked(questions).select(["example_id", "draw", "messages"])
+    return [Question(**row) for row in sent.to_pylist()]

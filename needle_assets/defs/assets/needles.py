@@ -5,14 +5,18 @@ import pyarrow as pa
 
 from needle_assets.batches import map_batches, worker_count
 from needle_assets.corpus.needles import filter_needles
+from needle_assets.corpus.tables import column_of
 from needle_assets.defs import metadata
 from needle_assets.defs.automation import when_inputs_change
 from needle_assets.defs.failures import as_failure
 from needle_assets.defs.labeling import label_bios
 from needle_assets.defs.progress import ProgressFactory
+from needle_assets.defs.quarantine import keep_quarantine
 from needle_assets.defs.resources import Endpoint
 from needle_assets.labels.facts import known_facts
+from needle_assets.labels.review import review_csv, review_html, review_table
 from needle_assets.settings import Settings
+from needle_assets.storage import write_atomic
 
 
 @dg.asset(group_name="needles", kinds={"parquet"}, automation_condition=when_inputs_change)
@@ -46,21 +50,46 @@ def filtered_needles(
 def needle_labels(
     context: dg.AssetExecutionContext,
     filtered_needles: pa.Table,
+    raw_wiki_bio: pa.Table,
     settings: dg.ResourceParam[Settings],
     endpoint: dg.ResourceParam[Endpoint],
     progress: dg.ResourceParam[ProgressFactory],
 ) -> dg.Output[pa.Table]:
     """What each needle says about its person, as canonical JSON and one column per field."""
     with as_failure():
-        labeled = label_bios(filtered_needles, settings, endpoint, progress("Labels"))
-    if labeled.rejected.num_rows:
-        context.log.warning("%d bios got no label", labeled.rejected.num_rows)
+        infoboxes = column_of(raw_wiki_bio, "infobox", filtered_needles)
+        bios = filtered_needles.append_column("infobox", infoboxes)
+        labeled = label_bios(bios, settings, endpoint, progress)
+        keep_quarantine(context, labeled.quarantine, settings)
     return metadata.materialized(
         labeled.labels,
         {
             "labeler": metadata.value_counts(labeled.labels["labeler"]),
-            "rejected": labeled.rejected.num_rows,
-            "rejected_rows": metadata.preview(labeled.rejected),
+            "no_label": labeled.quarantine.num_rows,
+            "agreement": metadata.value_counts(labeled.labels["agreement"]),
             "nationalities": metadata.value_counts(labeled.labels["nationality"]),
+            **metadata.sums(labeled.labels, "prompt_tokens", "completion_tokens", "cost_usd"),
+        },
+    )
+
+
+@dg.asset(group_name="needles", kinds={"parquet", "html"}, automation_condition=when_inputs_change)
+def label_review(
+    needle_labels: pa.Table,
+    filtered_needles: pa.Table,
+    settings: dg.ResourceParam[Settings],
+) -> dg.Output[pa.Table]:
+    """The labels that a person should look at first, and why; also as CSV and HTML."""
+    with as_failure():
+        table = review_table(needle_labels, filtered_needles)
+        page, sheet = (settings.root / f"label_review.{kind}" for kind in ("html", "csv"))
+        write_atomic(page, review_html(table))
+        write_atomic(sheet, review_csv(table))
+    return metadata.materialized(
+        table,
+        {
+            "page": dg.MetadataValue.path(str(page)),
+            "sheet": dg.MetadataValue.path(str(sheet)),
+            "why": metadata.value_counts(table["why"]),
         },
     )

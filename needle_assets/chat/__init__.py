@@ -1,0 +1,1 @@
+"""Chat completions of OpenAI-compatible servers: many asked at once, and all answers journaled."""

@@ -1,0 +1,151 @@
+"""The journal: what was appended is there after any death, and nothing half-written is."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from needle_assets.chat.answers import Answer
+from needle_assets.chat.errors import ChatError
+from needle_assets.chat.journal import open_journal
+from needle_assets.storage import StorageError
+from needle_assets_tests.chat.full_disk import file_size_limit
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, 250, tzinfo=UTC)
+
+
+def answer(key: str, text: str | None = '{"a":1}') -> Answer:
+    return Answer(
+        request_hash=key, evaluated_at=NOON, latency_s=1.5, answer=text, prompt_tokens=340
+    )
+
+
+def test_a_new_journal_is_empty(tmp_path: Path) -> None:
+    with open_journal(tmp_path / "512" / "model" / "weekly.jsonl") as journal:
+        assert len(journal) == 0
+        assert journal.get("h1") is None
+
+
+def test_an_answer_is_on_the_disk_when_append_returns(tmp_path: Path) -> None:
+    path = tmp_path / "open.jsonl"
+    with open_journal(path) as journal:
+        journal.append(answer("h1"))
+
+        lines = path.read_bytes().split(b"\n")
+        assert len(lines) == 2
+        assert b'"request_hash":"h1"' in lines[0]
+        assert lines[1] == b""
+        assert journal.get("h1") == answer("h1")
+
+
+# Odd characters: a line break of Unicode, half a surrogate pair, a NUL.
+texts = st.none() | st.text(st.characters(), max_size=40) | st.just("\u2028\ud800\x00\r\n")
+
+
+@settings(max_examples=25)
+@given(st.dictionaries(st.text("0123456789abcdef", min_size=1, max_size=8), texts, max_size=6))
+def test_an_opened_again_journal_holds_the_same_answers(contents: dict[str, str | None]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "open.jsonl"
+        with open_journal(path) as journal:
+            for key, text in contents.items():
+                journal.append(answer(key, text))
+
+        with open_journal(path) as journal:
+            assert len(journal) == len(contents)
+            for key, text in contents.items():
+                assert journal.get(key) == answer(key, text)
+
+
+@pytest.mark.parametrize("kept", [1, 40, -1], ids=["a byte", "some bytes", "all but the newline"])
+def test_a_torn_last_line_is_dropped_and_written_over(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "open.jsonl"
+    with open_journal(path) as journal:
+        journal.append(answer("h1"))
+        first = path.read_bytes()
+        journal.append(answer("h2"))
+    path.write_bytes(first + path.read_bytes()[len(first) :][:kept])
+
+    with open_journal(path) as journal:
+        assert journal.get("h1") == answer("h1")
+        assert journal.get("h2") is None
+        journal.append(answer("h3"))
+
+    with open_journal(path) as journal:
+        assert len(journal) == 2
+        assert journal.get("h3") == answer("h3")
+
+
+@pytest.mark.parametrize(
+    "line", ["nonsense", "[]", '{"request_hash":"h"}', '{"evaluated_at":7}', ""]
+)
+def test_a_damaged_line_is_named_and_nothing_is_changed(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "open.jsonl"
+    with open_journal(path) as journal:
+        journal.append(answer("h1"))
+    path.write_bytes(path.read_bytes() + f"{line}\n".encode())
+    before = path.read_bytes()
+
+    with (
+        pytest.raises(ChatError, match=r"open\.jsonl, line 2: not an answer"),
+        open_journal(path),
+    ):
+        pass
+
+    assert path.read_bytes() == before
+
+
+def test_a_line_that_says_more_than_is_needed_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "open.jsonl"
+    with open_journal(path) as journal:
+        journal.append(answer("h1"))
+    path.write_bytes(path.read_bytes().replace(b"{", b'{"example_id":"e1",', 1))
+
+    with open_journal(path) as journal:
+        assert journal.get("h1") == answer("h1")
+
+
+def test_one_journal_has_one_writer(tmp_path: Path) -> None:
+    path = tmp_path / "open.jsonl"
+    with (
+        open_journal(path),
+        pytest.raises(StorageError, match=r"another run is writing the journal .*open\.jsonl"),
+        open_journal(path),
+    ):
+        pass
+
+
+def test_on_a_full_disk_no_half_line_stays(tmp_path: Path) -> None:
+    path = tmp_path / "open.jsonl"
+    with open_journal(path) as journal:
+        journal.append(answer("h1"))
+    first = path.read_bytes()
+    path.write_bytes(first + b'{"request_hash":"killed while wri')
+
+    with open_journal(path) as journal:
+        with (
+            file_size_limit(len(first) + 20),
+            pytest.raises(StorageError, match=r"could not write the journal .*open\.jsonl"),
+        ):
+            journal.append(answer("h2"))
+
+        assert path.read_bytes() == first
+        assert journal.get("h2") is None
+        journal.append(answer("h3"))
+
+    with open_journal(path) as journal:
+        assert [journal.get(key) is not None for key in ("h1", "h2", "h3")] == [True, False, True]
+
+
+def test_a_journal_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "open.jsonl"
+    path.mkdir()
+
+    with (
+        pytest.raises(StorageError, match=r"could not write the journal .*open\.jsonl: Is a dir"),
+        open_journal(path),
+    ):
+        pass
