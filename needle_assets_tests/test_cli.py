@@ -23,8 +23,10 @@ from needle_assets.settings import Settings
 from needle_assets.storage import exclusive
 from needle_assets_tests.corpus.test_readers import row, write
 from needle_assets_tests.defs.world import (
+    ASKED,
     PROJECT,
     SMALL,
+    UNPARTITIONED,
     World,
     own_environment,
     world_in,
@@ -304,8 +306,7 @@ def steps(out: str) -> dict[str, str]:
 
 
 def test_the_demo_runs_what_is_missing_and_says_so(finished: World, needle: Needle) -> None:
-    chain = ("raw_wiki_bio", "anonymized_bios", "filtered_needles", "needle_labels")
-    made = (*chain, "haystacks[512]", "finetune_upload[512]")
+    made = (*UNPARTITIONED, "haystacks[512]", "finetune_upload[512]")
     with scripted_model(finished):
         first = needle("demo", "--lengths", "512")
         again = needle("demo", "--lengths", "512, 512")
@@ -320,7 +321,7 @@ def test_the_demo_runs_what_is_missing_and_says_so(finished: World, needle: Need
         assert "report: .needle/report.html" in ended.out
     assert steps(first.out)[f"eval_results[512|{BUILT_IN}]"].endswith(" s")
     assert steps(again.out)[f"eval_results[512|{BUILT_IN}]"] == "unchanged, reused"
-    assert finished.server.count == 4
+    assert finished.server.count == ASKED
     assert BUILT_IN in (finished.store / "report.html").read_text()
 
 
@@ -328,7 +329,8 @@ def test_the_demos_options_go_before_the_environment(finished: World, needle: Ne
     with scripted_model(finished):
         ended = needle("demo", "--lengths", "512", "--depths", "3", "--draws", "1")
     assert ended.code == 0, ended.err
-    assert finished.server.count == 3
+    # 3 questions, and 3 people asked about alone and without any text.
+    assert finished.server.count == 3 + 3 + 3
     assert steps(ended.out)["needle_labels"] == "unchanged, reused"
     assert steps(ended.out)["haystacks[512]"] != "unchanged, reused"
 

@@ -170,6 +170,8 @@ def _near_duplicates(texts: list[str], seed: int) -> Pairs:
     sets: dict[int, frozenset[str]] = {}
 
     def similarity(a: int, b: int) -> float:
+        if texts[a] == texts[b]:
+            return 1.0
         for row in (a, b):
             if row not in sets:
                 sets[row] = frozenset(_shingles(texts[row]))

@@ -26,6 +26,7 @@ from needle_assets.evaluation.registry import Prices
 from needle_assets.labels.tables import Labeled
 from needle_assets.storage import StorageError, exclusive, read_table, write_table
 from needle_assets_tests.defs.world import (
+    ASKED,
     LENGTH,
     MODEL,
     QUESTIONS,
@@ -160,7 +161,8 @@ def test_the_store_may_be_an_object_store(
         (home / name).write_bytes((world.store / name).read_bytes())
     world.run("eval_results", partition=SWEEP, home=str(home))
     world.run("leaderboard", home=str(home))
-    assert read_table(home / "assets" / "eval_results" / LENGTH / f"{MODEL}.parquet").num_rows == 4
+    results = read_table(home / "assets" / "eval_results" / LENGTH / f"{MODEL}.parquet")
+    assert results["kind"].to_pylist().count("sweep") == QUESTIONS
     assert (home / "report.html").read_text().startswith("<!doctype html>")
 
 
@@ -211,12 +213,12 @@ def spoiled(label_bios: Callable[..., Labeled], rows: int) -> Callable[..., Labe
     """A labeler that gives the first rows a nationality that there is not."""
 
     def label(*arguments: Any) -> Labeled:
-        labels = label_bios(*arguments).labels
+        labeled = label_bios(*arguments)
+        labels = labeled.labels
         at = labels.column_names.index("nationality")
         values = ["Ruritanian"] * rows + labels["nationality"].to_pylist()[rows:]
-        return Labeled(
-            labels.set_column(at, labels.schema.field(at), pa.array(values)), labels.slice(0, 0)
-        )
+        changed = labels.set_column(at, labels.schema.field(at), pa.array(values))
+        return Labeled(changed, labeled.quarantine)
 
     return label
 
@@ -303,9 +305,10 @@ def test_what_a_model_does_not_label_is_shown_and_no_needle(world: World) -> Non
     world.run("needle_labels", **endpoint(world))
     assert world.table("needle_labels").num_rows == 29
     assert refused not in world.table("needle_labels")["name"].to_pylist()
-    shown = metadata(world, "needle_labels")
-    assert shown["rejected"].value == 1
-    assert [row.data["name"] for row in shown["rejected_rows"].records] == [refused]
+    assert metadata(world, "needle_labels")["no_label"].value == 1
+    [given_up] = world.table("label_quarantine").to_pylist()
+    assert (given_up["name"], given_up["outcome"]) == (refused, "refused")
+    assert metadata(world, "label_quarantine")["dagster/row_count"].value == 1
 
 
 @pytest.mark.parametrize(
@@ -314,8 +317,8 @@ def test_what_a_model_does_not_label_is_shown_and_no_needle(world: World) -> Non
         ({"endpoint_url": ""}, "NEEDLE_LABELER is llm, but NEEDLE_ENDPOINT_URL is not set"),
         ({"labeler_model": ""}, "set NEEDLE_LABELER_MODEL"),
         ({"labeler_model": "other"}, "has no model 'other'"),
-        ({"endpoint_api_key": "sk-not-the-right-one"}, "refuses the key: set NEEDLE_ENDPOINT_API"),
-        ({"endpoint_url": "http://127.0.0.1:9/v1"}, "http://127.0.0.1:9/v1 cannot be reached"),
+        ({"endpoint_api_key": "sk-not-the-right-one"}, "refused the key .* set NEEDLE_ENDPOINT_API_KEY"),
+        ({"endpoint_url": "http://127.0.0.1:9/v1"}, "nobody answers at http://127.0.0.1:9/v1"),
     ],
 )
 def test_an_endpoint_that_cannot_label_leaves_the_earlier_labels(
@@ -358,7 +361,7 @@ def test_a_length_of_too_many_tokens_says_how_many_there_are(world: World) -> No
     train = bios.filter(pc.field("is_person") & (pc.field("split") == "train"))
     # Each bio is a line: one token more than the bio's own.
     tokens = pc.sum(train["token_count"]).as_py() + train.num_rows
-    there = rf"context length 262144 needs .* has {tokens:,} there \({train.num_rows} bios\); use"
+    there = rf"context length 262144 needs .* has {tokens:,} there \({train.num_rows} bios of at most"
     with pytest.raises(dg.Failure, match=there) as caught:
         world.run("haystacks", partition="262144")
     assert not caught.value.allow_retries
@@ -465,9 +468,14 @@ def test_a_key_that_the_endpoint_refuses_is_printed_nowhere(world: World) -> Non
 # --- evaluation --------------------------------------------------------------------------------
 
 
+def sweep_rows(world: World) -> pa.Table:
+    """The rows about haystacks."""
+    return world.table("eval_results", LENGTH, MODEL).filter(pc.field("kind") == "sweep")
+
+
 def test_every_question_is_a_row(finished: World) -> None:
     asked = finished.table("haystacks", LENGTH).filter(pc.field("split") == "test")
-    results = finished.table("eval_results", LENGTH, MODEL)
+    results = sweep_rows(finished)
     assert results["example_id"].to_pylist() == asked["example_id"].to_pylist()
     assert results["answer"].to_pylist() == asked["label"].to_pylist()
     assert results["outcome"].to_pylist() == ["valid"] * QUESTIONS
@@ -477,6 +485,54 @@ def test_every_question_is_a_row(finished: World) -> None:
     assert set(results["haystacks_version"].to_pylist()) == {version(finished, "haystacks", LENGTH)}
     made = finished.instance.fetch_materializations(dg.AssetKey("eval_results"), limit=1).records
     assert set(results["run_id"].to_pylist()) == {made[0].run_id}
+
+
+def test_each_needle_has_its_floor_ceiling_and_closed_book(finished: World) -> None:
+    asked = finished.table("haystacks", LENGTH).filter(pc.field("split") == "test")
+    needles = dict(zip(asked["bio_id"].to_pylist(), asked["needle"].to_pylist(), strict=True))
+    results = finished.table("eval_results", LENGTH, MODEL).to_pylist()
+    rows = {row["example_id"]: row for row in results if row["kind"] != "sweep"}
+    assert set(rows) == {
+        f"{kind}-{LENGTH}-{bio_id}"
+        for kind in ("floor", "ceiling", "closed_book")
+        for bio_id in needles
+    }
+    assert len(needles) == 2
+    for bio_id, needle in needles.items():
+        ceiling, closed_book, floor = (
+            rows[f"{kind}-{LENGTH}-{bio_id}"] for kind in ("ceiling", "closed_book", "floor")
+        )
+        question = f"Give the JSON for {ceiling['name']}."
+        assert ceiling["prompt_tail"] == f"{needle}\n{question}"[-300:]
+        assert closed_book["prompt_tail"] == question
+        # The scripted model knows everybody by name.
+        assert (ceiling["score"], closed_book["score"]) == (1.0, 1.0)
+        assert (floor["outcome"], floor["cost_usd"], floor["prompt_tokens"]) == ("valid", 0.0, 0)
+        assert floor["latency_s"] is None
+
+
+def test_scores_and_what_they_are_measured_against_do_not_mix(world: World) -> None:
+    known = world.server.reply
+
+    def reply(request: ChatRequest) -> Reply:
+        # Everything with a haystack or a needle is right, names alone are refused.
+        lines = request.user.splitlines()
+        return known(request) if len(lines) > 1 else Reply(refusal="Who would that be?")
+
+    world.server.reply = reply
+    world.run("eval_results", partition=SWEEP)
+    world.run("leaderboard")
+    floor = pc.mean(
+        world.table("eval_results", LENGTH, MODEL).filter(pc.field("kind") == "floor")["score"]
+    ).as_py()
+    for shown in (metadata(world, "eval_results", SWEEP), metadata(world, "leaderboard")):
+        assert (shown["mean_score"].value, shown["ceiling"].value) == (1.0, 1.0)
+        assert shown["closed_book"].value == 0.0
+        assert shown["floor"].value == pytest.approx(floor, abs=1e-4)
+    [line] = world.table("leaderboard").to_pylist()
+    assert (line["n"], line["needles"], line["mean"]) == (QUESTIONS, 2, 1.0)
+    assert (line["closed_book"], line["ceiling"]) == (0.0, 1.0)
+    assert line["floor"] == pytest.approx(floor)
 
 
 def test_wrong_and_missing_answers_stay_in_the_mean(world: World) -> None:
@@ -491,7 +547,7 @@ def test_wrong_and_missing_answers_stay_in_the_mean(world: World) -> None:
     }
     world.server.reply = lambda request: scripted.get(request.index) or known(request)
     world.run("eval_results", partition=SWEEP, concurrency=1)
-    results = world.table("eval_results", LENGTH, MODEL)
+    results = sweep_rows(world)
     assert results["outcome"].to_pylist() == ["valid", "refused", "truncated", "valid"]
     assert results["score"].to_pylist() == [pytest.approx(8 / 9), 0.0, 0.0, 1.0]
     assert metadata(world, "eval_results", SWEEP)["mean_score"].value == pytest.approx(
@@ -513,16 +569,17 @@ def test_a_known_price_makes_a_cost(world: World) -> None:
     world.run("eval_results", partition=SWEEP)
     # 400 new tokens at 1.0, 600 cached ones at 0.1 and 50 of the answer at 2.0 a million.
     costs = world.table("eval_results", LENGTH, MODEL)["cost_usd"].to_pylist()
-    assert costs == [pytest.approx(0.00056)] * QUESTIONS
+    assert sorted(costs) == [0.0] * 2 + [pytest.approx(0.00056)] * ASKED
     shown = metadata(world, "eval_results", SWEEP)
-    assert shown["cost_usd"].value == pytest.approx(4 * 0.00056)
-    assert shown["cached_tokens"].value == 4 * 600
+    # What the calibration costs is spent as well.
+    assert shown["cost_usd"].value == pytest.approx(ASKED * 0.00056)
+    assert shown["cached_tokens"].value == ASKED * 600
 
 
 def test_who_evaluates_again_asks_again(world: World) -> None:
     for round_ in (1, 2):
         world.run("eval_results", partition=SWEEP)
-        assert world.server.count == round_ * QUESTIONS
+        assert world.server.count == round_ * ASKED
 
 
 def dies_after(world: World, answers: int) -> None:
@@ -549,9 +606,8 @@ def test_a_sweep_that_died_asks_only_what_is_missing(world: World) -> None:
 
     revive(world)
     world.run("eval_results", partition=SWEEP)
-    assert world.server.count == QUESTIONS - 3
-    results = world.table("eval_results", LENGTH, MODEL)
-    assert results["score"].to_pylist() == [1.0] * QUESTIONS
+    assert world.server.count == ASKED - 3
+    assert sweep_rows(world)["score"].to_pylist() == [1.0] * QUESTIONS
 
 
 def test_questions_that_failed_alone_are_asked_again(world: World) -> None:
@@ -562,13 +618,13 @@ def test_questions_that_failed_alone_are_asked_again(world: World) -> None:
 
     world.server.reply = reply
     world.run("eval_results", partition=SWEEP, concurrency=1)
-    outcomes = world.table("eval_results", LENGTH, MODEL)["outcome"].to_pylist()
+    outcomes = sweep_rows(world)["outcome"].to_pylist()
     assert outcomes == ["valid", "error", "valid", "valid"]
 
     revive(world)
     world.run("eval_results", partition=SWEEP)
     assert world.server.count == 1
-    outcomes = world.table("eval_results", LENGTH, MODEL)["outcome"].to_pylist()
+    outcomes = sweep_rows(world)["outcome"].to_pylist()
     assert outcomes == ["valid"] * QUESTIONS
 
 
@@ -587,10 +643,10 @@ def test_answers_that_could_not_be_stored_are_not_asked_again(
         with pytest.raises(dg.Failure, match="No space left"):
             world.run("eval_results", partition=SWEEP)
     assert world.outputs() == before
-    assert world.server.count == QUESTIONS
+    assert world.server.count == ASKED
 
     world.run("eval_results", partition=SWEEP)
-    assert world.server.count == QUESTIONS
+    assert world.server.count == ASKED
     assert world.outputs() != before
 
 
@@ -619,15 +675,15 @@ def test_a_scheduled_round_has_a_journal_of_its_own(world: World) -> None:
         world.run("eval_results", partition=SWEEP, tags={EVALUATION_TAG: "2026-11-23"})
     revive(world)
     world.run("eval_results", partition=SWEEP, tags={EVALUATION_TAG: "2026-11-23"})
-    assert world.server.count == QUESTIONS - 1
+    assert world.server.count == ASKED - 1
 
     revive(world)
     world.run("eval_results", partition=SWEEP)
-    assert world.server.count == QUESTIONS - 3
+    assert world.server.count == ASKED - 3
 
     revive(world)
     world.run("eval_results", partition=SWEEP, tags={EVALUATION_TAG: "2026-11-30"})
-    assert world.server.count == QUESTIONS
+    assert world.server.count == ASKED
 
 
 @pytest.mark.parametrize(
@@ -689,6 +745,24 @@ def test_results_of_haystacks_that_changed_are_left_out_and_named(world: World) 
     assert world.table("leaderboard")["context_length"].to_pylist() == [640]
     assert metadata(world, "leaderboard")["left_out_as_outdated"].value == SWEEP
     assert "left out, their haystacks changed since" in world.logged(run.run_id)
+
+
+def test_results_of_an_earlier_version_are_left_out_and_named(world: World) -> None:
+    evaluate_second_length(world)
+    path = world.store / "assets" / "eval_results" / LENGTH / f"{MODEL}.parquet"
+    write_table(path, read_table(path).drop_columns(["kind"]))
+    run = world.run("leaderboard")
+    assert world.table("leaderboard")["context_length"].to_pylist() == [640]
+    assert metadata(world, "leaderboard")["left_out_as_outdated"].value == SWEEP
+    assert "or they have no calibration" in world.logged(run.run_id)
+
+
+def test_haystacks_of_an_earlier_version_cost_no_request(world: World) -> None:
+    path = world.store / "assets" / "haystacks" / f"{LENGTH}.parquet"
+    write_table(path, read_table(path).drop_columns(["needle"]))
+    with pytest.raises(dg.Failure, match="materialize haystacks again"):
+        world.run("eval_results", partition=SWEEP)
+    assert world.server.count == 0
 
 
 def test_results_of_labels_that_changed_are_left_out(world: World) -> None:

@@ -45,7 +45,7 @@ def test_a_new_length_gets_its_haystacks_and_nothing_that_costs(world: World) ->
 def test_new_labels_rebuild_the_haystacks_once_they_are_checked(world: World) -> None:
     sensor = Sensor(world)
     world.run("needle_labels")
-    assert sensor.tick() == {("haystacks", LENGTH)}
+    assert sensor.tick() == {("haystacks", LENGTH), ("label_review", None)}
 
 
 def test_labels_that_fail_their_check_rebuild_nothing(
@@ -60,7 +60,7 @@ def test_labels_that_fail_their_check_rebuild_nothing(
     assert sensor.tick() == set()
     # Mended and checked.
     world.run("needle_labels")
-    assert sensor.tick() == {("haystacks", LENGTH)}
+    assert sensor.tick() == {("haystacks", LENGTH), ("label_review", None)}
 
 
 def test_one_evaluation_is_enough_for_the_leaderboard(world: World) -> None:

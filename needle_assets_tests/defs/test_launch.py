@@ -135,7 +135,7 @@ def test_a_file_that_is_gone_is_made_again(world: World, file: str, asset: str) 
 
 
 def test_an_input_that_changed_makes_stale_what_is_made_of_it(world: World) -> None:
-    shorten(world, "filtered_needles", 300)
+    shorten(world, "filtered_needles", 100)
     world.run("needle_labels")
     downstream = ["haystacks", "finetune_upload", "eval_results"]
     assert rebuilt(world, *downstream) == downstream

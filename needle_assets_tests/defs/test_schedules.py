@@ -5,7 +5,7 @@ import datetime
 import dagster as dg
 
 from needle_assets.defs.journals import EVALUATION_TAG
-from needle_assets_tests.defs.world import MODEL, QUESTIONS, SWEEP, World
+from needle_assets_tests.defs.world import ASKED, MODEL, SWEEP, World
 
 MONDAY = datetime.datetime(2026, 11, 23, 6, 0, tzinfo=datetime.UTC)
 
@@ -51,6 +51,6 @@ def test_what_is_requested_can_be_run(world: World) -> None:
     [request] = requests(world)
     run = world.run_job("evaluate", partition_key=request.partition_key, tags=dict(request.tags))
     assert run.success
-    assert world.server.count == QUESTIONS
+    assert world.server.count == ASKED
     folder = world.settings().scratch / "journals" / "512" / MODEL
     assert (folder / f"{run.run_id}.jsonl").exists()

@@ -33,7 +33,13 @@ from needle_assets_tests.support.chat_server import ChatRequest, ChatServer, Rep
 
 PROJECT = Path(__file__).parents[2]
 
-UNPARTITIONED = ("raw_wiki_bio", "anonymized_bios", "filtered_needles", "needle_labels")
+UNPARTITIONED = (
+    "raw_wiki_bio",
+    "anonymized_bios",
+    "filtered_needles",
+    "needle_labels",
+    "label_review",
+)
 
 LENGTH = "512"
 MODEL = "scripted"
@@ -54,6 +60,9 @@ SMALL: dict[str, Any] = {
 """Settings of the small project; what it asks is 2 draws x 2 depths = 4 questions."""
 
 QUESTIONS = 4
+
+ASKED = QUESTIONS + 2 + 2
+"""Requests of a sweep: its questions, and about each of 2 people one alone, one without text."""
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -1,5 +1,6 @@
 """The loop on the real model that the `local` extra brings: haystacks, questions, report."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def test_a_real_model_is_asked_what_was_counted(world: World) -> None:
 
     asked = world.table("haystacks", LENGTH).filter(pc.field("split") == "test")
     results = world.table("eval_results", LENGTH, MODEL)
+    assert dict(Counter(results["kind"].to_pylist())) == {
+        "sweep": 2,
+        "floor": 2,
+        "ceiling": 2,
+        "closed_book": 2,
+    }
+    results = results.filter(pc.field("kind") == "sweep")
     assert results["example_id"].to_pylist() == asked["example_id"].to_pylist()
     assert set(results["outcome"].to_pylist()) <= {"valid", "truncated"}
     # The server counts a prompt as the reference tokenizer does, to the token.
