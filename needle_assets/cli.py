@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import SecretStr
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -319,7 +320,14 @@ def _print_leaderboard(settings: Settings) -> None:
 
     rows = read_table(settings.root / "assets" / "leaderboard.parquet").to_pylist()
     table = Table(
-        "model", "length", "n", "mean score", "95 % interval", *_CALIBRATION.values(), "post's score"
+        # A terminal of 80 columns shows all of it; a long name goes on in the next line.
+        Column("model", overflow="fold", min_width=12),
+        Column("length", no_wrap=True),
+        *(Column(name, no_wrap=True) for name in ("n", "mean", "95 %")),
+        *(Column(name, min_width=7) for name in _CALIBRATION.values()),
+        Column("post's score", min_width=6),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     for row in rows:
         known = row["low"] is not None and row["low"] == row["low"]
@@ -328,7 +336,7 @@ def _print_leaderboard(settings: Settings) -> None:
             f"{row['context_length']:,}",
             str(row["n"]),
             f"{row['mean']:.3f}",
-            f"{row['low']:.3f} to {row['high']:.3f}" if known else "-",
+            f"{row['low']:.3f}-{row['high']:.3f}" if known else "-",
             *("-" if row[name] is None else f"{row[name]:.3f}" for name in _CALIBRATION),
             f"{row['post']:.3f}",
         )
