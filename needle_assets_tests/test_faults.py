@@ -11,7 +11,7 @@ PAGE = TESTS.parent / "docs" / "faults.md"
 FAULTS = [line for line in PAGE.read_text().splitlines() if "::test_" in line]
 
 
-def tests_of(file: str) -> set[str]:
+def functions_of(file: str) -> set[str]:
     tree = ast.parse((TESTS / file).read_text())
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
@@ -24,4 +24,4 @@ def test_all_twelve_faults_are_there() -> None:
 def test_each_fault_has_its_tests(line: str) -> None:
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", line)
     assert named
-    assert [name for file, name in named if name not in tests_of(file)] == []
+    assert [name for file, name in named if name not in functions_of(file)] == []

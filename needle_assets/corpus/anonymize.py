@@ -4,23 +4,23 @@ Where new names come from (`names`), who is a person (`people`), and which biogr
 good needles (`needles`), do not belong here.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from needle_assets.corpus.mentions import (
-    Biography,
-    OldName,
-    holds_other_script,
-    is_name_field,
-    plain_text,
-    words_of,
-)
-from needle_assets.corpus.names import Gender, NamePool
-from needle_assets.corpus.people import person_verdicts, picked_fields
+from needle_assets.batches import Progress, map_batches
+from needle_assets.corpus.infoboxes import picked_fields
+from needle_assets.corpus.mentions import MentionFinder
+from needle_assets.corpus.names import GENDERS, Gender, allot, new_name
+from needle_assets.corpus.old_names import OldName, is_name_field
+from needle_assets.corpus.people import person_verdicts
+from needle_assets.corpus.spelling import holds_word, in_other_script, plain_text
 from needle_assets.corpus.tables import ANONYMIZED_SCHEMA, RAW_SCHEMA, CorpusError
+from needle_assets.seeding import digest
 
 EMPTY_TEXT = "the text is empty"
 NO_NAME = "the title holds no name"
@@ -31,8 +31,11 @@ NO_NEW_NAME = "no new name fits the text"
 REASONS = (EMPTY_TEXT, NO_NAME, NAME_NOT_IN_TEXT, TRACE_OF_NAME, TRACE_OF_SCRIPT, NO_NEW_NAME)
 """Why a row is left out, in the order of the funnel."""
 
+_WORTH_A_FIRST_POOL = 2**17
+"""Rows from which the first pass, a quarter of the work, repays processes of its own."""
 
-_TOLD_EVERY = 1000
+_MALE = frozenset({"he", "his", "him", "himself"})
+_FEMALE = frozenset({"she", "her", "hers", "herself"})
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Anonymized:
 
 
 def anonymize(
-    raw: pa.Table, *, seed: int, progress: Callable[[int, int], None] | None = None
+    raw: pa.Table, *, seed: int, workers: int = 1, progress: Progress | None = None
 ) -> Anonymized:
     """Give every biography of a corpus a new name.
 
@@ -59,13 +62,19 @@ def anonymize(
     a given name alone the new given name, a surname alone the new surname. Rows in which a word
     of the old name would remain are left out.
 
+    New names are unique over the corpus. They follow from the seed, the row's id and the gender
+    of its pronouns, so they stay when rows are added, dropped or put in another order, but for
+    the few rows that met a changed one on the same pair of names (see ``names.allot``).
+
     Args:
-        raw: a table of ``RAW_SCHEMA``. A row's new name depends on its place in it.
+        raw: a table of ``RAW_SCHEMA``; no two rows with one id.
         seed: the corpus's seed.
-        progress: called with (rows done, rows to do) every thousand rows.
+        workers: processes; the result is the same for any number.
+        progress: called with (rows done, rows to do) while names are replaced.
 
     Raises:
-        CorpusError: the table lacks a column of ``RAW_SCHEMA``.
+        CorpusError: the table lacks a column of ``RAW_SCHEMA``, or holds text that is no UTF-8.
+        WorkerError: a worker was killed.
     """
     missing = [name for name in RAW_SCHEMA.names if name not in raw.column_names]
     if missing:
@@ -73,88 +82,174 @@ def anonymize(
             f"the corpus lacks the columns {', '.join(missing)}; it has "
             f"{', '.join(raw.column_names)}; read it with needle_assets.corpus.readers"
         )
-    pool = NamePool(seed)
-    is_person, reasons = person_verdicts(raw)
-    kept: list[int] = []
-    names: list[str] = []
-    bios: list[str] = []
-    removed: Counter[str] = Counter()
-    rows = zip(
-        raw["title"].to_pylist(),
-        picked_fields(raw["infobox"], is_name_field),
-        raw["text"].to_pylist(),
-        is_person.to_pylist(),
-        strict=True,
+    _check_encoding(raw)
+    described = map_batches(
+        partial(_described, seed=seed), raw, workers=workers, worth_a_pool=_WORTH_A_FIRST_POOL
     )
-    for row, (title, infobox, text, person) in enumerate(rows):
-        if progress and row % _TOLD_EVERY == 0:
-            progress(row, raw.num_rows)
-        outcome = _anonymize_row(row, title, infobox, text, pool, person=person)
-        if isinstance(outcome, str):
-            removed[outcome] += 1
-            continue
-        kept.append(row)
-        names.append(outcome.name)
-        bios.append(outcome.bio)
-    if progress:
-        progress(raw.num_rows, raw.num_rows)
-    picked = pa.array(kept, pa.int64())
+    gender = described["gender"]
+    names = allot(
+        gender.to_numpy(),
+        np.stack([described["first_digest"].to_numpy(), described["second_digest"].to_numpy()], 1),
+    )
+    rows = raw.select(["title", "infobox", "text"])
+    for column, values in (
+        ("gender", gender),
+        ("pair", pa.array(names.pair)),
+        ("bearer", pa.array(names.bearer)),
+    ):
+        rows = rows.append_column(column, values)
+    outcome = map_batches(_renamed, rows, workers=workers, progress=progress)
     table = pa.table(
         {
-            "bio_id": raw["bio_id"].take(picked),
-            "name": pa.array(names, pa.string()),
-            "bio": pa.array(bios, pa.string()),
-            "is_person": is_person.take(picked),
-            "person_reason": reasons.take(picked),
+            "bio_id": raw["bio_id"],
+            "name": outcome["name"],
+            "bio": outcome["bio"],
+            "is_person": described["is_person"],
+            "person_reason": described["person_reason"],
         },
         schema=ANONYMIZED_SCHEMA,
+    ).filter(pc.equal(outcome["reason"], ""))
+    funnel = {
+        reason: pc.sum(pc.equal(outcome["reason"], reason)).as_py() or 0 for reason in REASONS
+    }
+    return Anonymized(table.combine_chunks(), funnel, raw.num_rows)
+
+
+def _check_encoding(raw: pa.Table) -> None:
+    """Arrow takes any bytes for a string; a lone surrogate would fail deep inside a worker."""
+    for column in RAW_SCHEMA.names:
+        try:
+            raw[column].validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise CorpusError(
+                f"the corpus's column {column} holds text that is no UTF-8, for example a lone "
+                f"surrogate{_first_undecodable(raw, column)}; mend or remove the row"
+            ) from error
+
+
+def _first_undecodable(raw: pa.Table, column: str) -> str:
+    if column == "infobox":
+        return ""
+    for row, value in enumerate(raw[column].cast(pa.binary()).to_pylist()):
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            return f" (row {row}, counted from 0, byte {error.start})"
+    return ""
+
+
+# --- first pass: what the choice of a name needs of each row ------------------------------------
+
+_DESCRIBED = pa.schema(
+    [
+        pa.field("is_person", pa.bool_()),
+        pa.field("person_reason", pa.string()),
+        pa.field("gender", pa.int8()),
+        pa.field("first_digest", pa.uint64()),
+        pa.field("second_digest", pa.uint64()),
+    ]
+)
+
+
+def _described(raw: pa.Table, *, seed: int) -> pa.Table:
+    is_person, reasons = person_verdicts(raw)
+    genders = [
+        GENDERS.index(pronoun_gender(text) if person else "neutral")
+        for text, person in zip(raw["text"].to_pylist(), is_person.to_pylist(), strict=True)
+    ]
+    digests = b"".join(digest(seed, "new name", bio_id) for bio_id in raw["bio_id"].to_pylist())
+    numbers = np.frombuffer(digests, "<u8").reshape(-1, 2)
+    return pa.table(
+        [is_person, reasons, pa.array(genders, pa.int8()), *map(pa.array, numbers.T.copy())],
+        schema=_DESCRIBED,
     )
-    return Anonymized(table, {reason: removed[reason] for reason in REASONS}, raw.num_rows)
+
+
+def pronoun_gender(text: str) -> Gender:
+    """The gender of most pronouns of a text, of the first where they are even."""
+    # Spaces around each word tell "he" from "the"; counting is faster than splitting.
+    times = f" {text.lower()} ".replace("\n", " ").count
+    male = times(" he ") + times(" his ") + times(" him ") + times(" himself ")
+    female = times(" she ") + times(" her ") + times(" hers ") + times(" herself ")
+    if male == female:
+        if not male:
+            return "neutral"
+        first = next(word for word in text.lower().split() if word in _MALE or word in _FEMALE)
+        return "male" if first in _MALE else "female"
+    return "male" if male > female else "female"
+
+
+# --- second pass: the texts under their new names -----------------------------------------------
+
+_RENAMED = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("bio", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Renamed:
-    name: str
-    bio: str
+class _Slot:
+    """Which new name is a row's: the arguments of ``new_name``."""
+
+    pair: int
+    bearer: int
+    gender: Gender
 
 
-def _anonymize_row(
-    row: int, title: str, infobox: Mapping[str, str], text: str, pool: NamePool, *, person: bool
-) -> _Renamed | str:
-    """The biography under its new name, or the reason why it is left out."""
+def _renamed(rows: pa.Table) -> pa.Table:
+    """Names and texts, or for rows left out the reason and no text."""
+    names: list[str] = []
+    bios: list[str] = []
+    reasons: list[str] = []
+    for title, infobox, text, gender, pair, bearer in zip(
+        rows["title"].to_pylist(),
+        picked_fields(rows["infobox"], is_name_field),
+        rows["text"].to_pylist(),
+        rows["gender"].to_pylist(),
+        rows["pair"].to_pylist(),
+        rows["bearer"].to_pylist(),
+        strict=True,
+    ):
+        outcome = _renamed_row(title, infobox, text, _Slot(pair, bearer, GENDERS[gender]))
+        name, bio, reason = ("", "", outcome) if isinstance(outcome, str) else (*outcome, "")
+        names.append(name)
+        bios.append(bio)
+        reasons.append(reason)
+    return pa.table([names, bios, reasons], schema=_RENAMED)
+
+
+def _renamed_row(
+    title: str, infobox: Mapping[str, str], text: str, slot: _Slot
+) -> tuple[str, str] | str:
+    """The new name and the biography under it, or the reason why the row is left out."""
     line = plain_text(text)
     if not line:
         return EMPTY_TEXT
     old = OldName.of(title, infobox)
     if not old.parts:
         return NO_NAME
-    biography = Biography(line, old)
-    mentions = biography.mentions()
+    finder = MentionFinder(line, old)
+    mentions = finder.mentions()
     if not mentions:
         return NAME_NOT_IN_TEXT
-    gender = _gender(biography.folded) if person else "neutral"
-    forbidden = {*words_of(" ".join(biography.folded)), *old.parts, *old.required}
-    new = pool.draw(row, gender, forbidden)
+    new = new_name(
+        slot.pair,
+        slot.bearer,
+        slot.gender,
+        lambda word: word in old.parts or word in old.required or holds_word(word, finder.text),
+    )
     if new is None:
         return NO_NEW_NAME
-    bio = biography.rewritten(mentions, new)
-    if new.full not in bio:
+    name = new.full
+    bio = finder.rewritten(mentions, new)
+    if name not in bio:
         # The only mention stood in a bracket that went with a native spelling.
         return NAME_NOT_IN_TEXT
     if old.remains_in(bio):
         return TRACE_OF_NAME
-    if holds_other_script(bio):
+    if in_other_script(bio):
         return TRACE_OF_SCRIPT
-    return _Renamed(new.full, bio)
-
-
-def _gender(folded: list[str]) -> Gender:
-    """The gender of most pronouns of the text, of the first where they are even."""
-    male = sum(map(folded.count, ("he", "his", "him", "himself")))
-    female = sum(map(folded.count, ("she", "her", "hers", "herself")))
-    if male == female:
-        if not male:
-            return "neutral"
-        first = next(word for word in folded if word in ("he", "his", "him", "she", "her", "hers"))
-        return "male" if first.startswith("h") and first not in ("her", "hers") else "female"
-    return "male" if male > female else "female"
+    return name, bio

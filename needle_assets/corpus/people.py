@@ -3,14 +3,14 @@
 What is said about the person (labels), and the person's name, do not belong here.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
-from needle_assets.corpus.names import word_set
+from needle_assets.corpus.infoboxes import picked_fields
+from needle_assets.corpus.words import word_set
 
 _GROUPS = word_set(
     """
@@ -18,30 +18,42 @@ _GROUPS = word_set(
     choir chorus collective troupe crew team squad club franchise company corporation firm label
     brand business manufacturer agency studio organisation organization association society
     partnership project collaboration act family dynasty clan tribe couple pair twins triplets
-    brothers sisters siblings people
+    brothers sisters siblings people outfit combo foursome threesome twosome stable corps
+    subsidiary retailer airline brewery charity cooperative syndicate federation
     """
 )
 _INSTITUTIONS_AND_WORKS = word_set(
     """
     foundation institution institute school college university museum album song film series show
-    programme program magazine newspaper book novel website list surname
+    programme program magazine newspaper book novel website list surname sitcom manga anime comic
+    podcast blog channel game opera musical hospital
     """
 )
 _VESSELS = word_set(
     """
     ship steamship warship battleship cruiser frigate corvette schooner brig barque sloop destroyer
     minesweeper submarine vessel boat yacht steamer ferry trawler lifeboat galleon aircraft airship
-    locomotive
+    locomotive u-boat tugboat icebreaker gunboat lightship ketch ironclad brigantine trimaran
+    catamaran spacecraft
     """
 )
 _ANIMALS = word_set(
     """
     horse racehorse stallion mare gelding colt filly pony thoroughbred dog greyhound terrier
     retriever collie spaniel cat kitten elephant gorilla chimpanzee orangutan bear parrot dolphin
-    orca whale bull cow tortoise sire broodmare
+    orca whale bull cow tortoise sire broodmare standardbred sheepdog bloodhound greyhounds pigeon
+    panda tiger lioness monkey ape hippopotamus rhinoceros giraffe penguin turtle shark mule
     """
 )
-_FICTIONS = frozenset({"character", "characters", "superhero", "supervillain", "protagonist"})
+_FICTIONS = word_set(
+    "character characters superhero superheroine supervillain protagonist antagonist mascot"
+)
+_SIGNS_OF_LIFE = word_set(
+    """
+    born b. died d. january february march april may june july august september october november
+    december
+    """
+)
 
 _END_OF_NOUN_PHRASE = word_set(
     """
@@ -52,6 +64,8 @@ _END_OF_NOUN_PHRASE = word_set(
     built launched bred owned written released whereby because but while is was are were has had
     """
 )
+_OPENING = frozenset({"-lrb-", "("})
+_CLOSING = frozenset({"-rrb-", ")"})
 _AFTERTHOUGHTS = word_set("the a an most perhaps also originally popular famous")
 _RELATIVE = frozenset({"who", "whose", "which", "that", "where", "when", "whom"})
 _COPULAS = frozenset({"is", "was", "are", "were", "been"})
@@ -70,13 +84,19 @@ _OTHER_KEYS = {
     "currentmembers": "group",
     "pastmembers": "group",
     "num_employees": "company",
+    "members": "group",
+    "headquarters": "company",
+    "ground": "club",
     "ship_name": "ship",
+    "ship_class": "ship",
+    "ship_launched": "ship",
     "foaled": "animal",
     "breed": "animal",
     "species": "animal or fiction",
     "damsire": "animal",
     "portrayer": "fiction",
     "portrayed_by": "fiction",
+    "first_appearance": "fiction",
 }
 _GROUP_BACKGROUND = "group_or_band"
 
@@ -112,9 +132,12 @@ def person_verdict(title: str, infobox: Mapping[str, str], text: str) -> Verdict
 
 def _verdict_of_text(text: str, born: str | None) -> Verdict:
     words = _first_sentence(text)
-    plain = list(_outside_brackets(words))
+    plain = _outside_brackets(words)
     copula, phrase = _predicate(plain)
+    # "a solo-project" is a project; a u-boat and a singer-songwriter are words of their own.
     head = phrase.nouns[-1] if phrase.nouns else ""
+    if head.endswith(("-band", "-project", "-duo", "-trio", "-group", "-team")):
+        head = head.rpartition("-")[2]
     if "fictional" in phrase.nouns or head in _FICTIONS:
         return Verdict(False, "first sentence: fictional")
     for kind, nouns in (("animal", _ANIMALS), ("vessel", _VESSELS)):
@@ -122,7 +145,9 @@ def _verdict_of_text(text: str, born: str | None) -> Verdict:
             return Verdict(False, f"first sentence: {head} ({kind})")
     if born is not None:
         return Verdict(True, f"infobox: {born}")
-    if head in _GROUPS or (head in _INSTITUTIONS_AND_WORKS and phrase.follower != "of"):
+    groups = head in _GROUPS or (head in _INSTITUTIONS_AND_WORKS and phrase.follower != "of")
+    if groups and (copula in ("are", "were") or not _gives_life_dates(words, copula)):
+        # "( 1820 -- 12 may 1890 ) was a manufacturer" is one by trade.
         return Verdict(False, f"first sentence: {head}")
     if _shared_pseudonym(plain, phrase.nouns):
         return Verdict(False, "first sentence: pseudonym of several")
@@ -153,15 +178,25 @@ def _first_sentence(text: str) -> list[str]:
     return words[: words.index(".") + 1] if "." in words else words
 
 
-def _outside_brackets(words: list[str]) -> Iterator[str]:
+def _outside_brackets(words: list[str]) -> list[str]:
+    if "-lrb-" not in words and "(" not in words:
+        return words
+    outside: list[str] = []
     depth = 0
     for word in words:
-        if word in ("-lrb-", "("):
+        if word in _OPENING:
             depth += 1
-        elif word in ("-rrb-", ")"):
+        elif word in _CLOSING:
             depth = max(0, depth - 1)
         elif depth == 0:
-            yield word
+            outside.append(word)
+    return outside
+
+
+def _gives_life_dates(words: list[str], copula: str) -> bool:
+    """Whether the bracket behind the name says when the person was born or died."""
+    before = words[: words.index(copula)] if copula in words else []
+    return any(mark in _OPENING for mark in before) and not _SIGNS_OF_LIFE.isdisjoint(before)
 
 
 class _NounPhrase(NamedTuple):
@@ -207,6 +242,8 @@ def _noun_phrase(words: list[str]) -> _NounPhrase:
 
 def _split_slashes(words: list[str]) -> list[str]:
     """Slashes join nouns: "a punk rock/reggae/ska band", "a singer/songwriter"."""
+    if "/" not in "".join(words):
+        return words
     return [part for word in words for part in word.split("/")]
 
 
@@ -241,33 +278,3 @@ def person_verdicts(raw: pa.Table) -> tuple[pa.Array, pa.Array]:
 
 def _decides(key: str) -> bool:
     return key in _PERSON_KEYS or key in _OTHER_KEYS or key == "background"
-
-
-def picked_fields(
-    infoboxes: pa.ChunkedArray, wanted: Callable[[str], bool]
-) -> list[dict[str, str]]:
-    """The wanted fields of each infobox, without making Python objects of the others.
-
-    Args:
-        infoboxes: a column of map<string, string>.
-        wanted: asked once for each distinct key.
-
-    Returns:
-        One dictionary a row, in the infobox's order; the first of equal keys counts.
-    """
-    boxes: list[dict[str, str]] = [{} for _ in range(len(infoboxes))]
-    row = 0
-    for chunk in infoboxes.chunks:
-        offsets = np.asarray(chunk.offsets)
-        keys = chunk.keys.slice(offsets[0], offsets[-1] - offsets[0]).dictionary_encode()
-        good = np.array([wanted(key) for key in keys.dictionary.to_pylist()], dtype=bool)
-        fields = np.flatnonzero(good[np.asarray(keys.indices)]) if len(keys) else np.array([], int)
-        rows = np.repeat(np.arange(len(chunk)), np.diff(offsets))[fields] + row
-        values = chunk.items.take(pa.array(fields + offsets[0]))
-        names = keys.take(pa.array(fields))
-        for index, key, value in zip(
-            rows.tolist(), names.to_pylist(), values.to_pylist(), strict=True
-        ):
-            boxes[index].setdefault(key, value or "")
-        row += len(chunk)
-    return boxes

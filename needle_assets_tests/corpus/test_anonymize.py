@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from needle_assets.corpus.anonymize import (
     EMPTY_TEXT,
@@ -17,8 +19,9 @@ from needle_assets.corpus.anonymize import (
     TRACE_OF_SCRIPT,
     Anonymized,
     anonymize,
+    pronoun_gender,
 )
-from needle_assets.corpus.names import Gender, family_names, given_names
+from needle_assets.corpus.names import Gender, family_names, given_names, pair_count
 from needle_assets.corpus.readers import read_corpus
 from needle_assets.corpus.tables import ANONYMIZED_SCHEMA, RAW_SCHEMA, CorpusError
 
@@ -131,6 +134,40 @@ def test_the_same_seed_gives_the_same_table_and_another_seed_another() -> None:
     assert not anonymize(rows, seed=5).table.equals(anonymize(rows, seed=6).table)
 
 
+def test_names_do_not_depend_on_the_rows_around_or_their_order() -> None:
+    rows = raw_of(*[("ada quell", f"ada quell is a poet . she wrote {i} .") for i in range(300)])
+    names = names_by_id(rows)
+    mixed = rows.take(pa.array([*range(150, 300), *range(0, 120)]))
+    # 300 rows seldom meet on one of the pairs; those that do may be renamed.
+    assert pair_count("female") > 900_000
+    differing = [bio_id for bio_id, name in names_by_id(mixed).items() if names[bio_id] != name]
+    assert len(differing) <= 1
+
+
+def names_by_id(rows: pa.Table) -> dict[str, str]:
+    table = anonymize(rows, seed=0).table
+    return dict(zip(table["bio_id"].to_pylist(), table["name"].to_pylist(), strict=True))
+
+
+def test_two_workers_give_the_bytes_of_one() -> None:
+    texts = [
+        ("ada quell", "ada quell is a poet . she sings ."),
+        ("tom vance", "tom vance is a poet . he sings ."),
+        ("ann cape", "ann cape is from the eastern cape ."),
+        ("the quells", "the quells are a band ."),
+    ]
+    # As many rows as make a pool worth its while.
+    rows = raw_of(*texts * 2100)
+    told: list[tuple[int, int]] = []
+    one = anonymize(rows, seed=3)
+    two = anonymize(rows, seed=3, workers=2, progress=lambda *state: told.append(state))
+    assert two.table.equals(one.table)
+    assert two.funnel == one.funnel
+    assert two.funnel[TRACE_OF_NAME] == 2100
+    assert told[-1] == (8400, 8400)
+    assert told == sorted(told)
+
+
 def test_no_rows_give_no_rows() -> None:
     result = anonymize(RAW_SCHEMA.empty_table(), seed=0)
     assert result.table.schema == ANONYMIZED_SCHEMA
@@ -152,12 +189,78 @@ def test_a_missing_column_is_named() -> None:
         ("ada quell", "\u202e\u200f\x00"),
         ("ada quell", "( ( ( -lrb- ''"),
         ("ada quell", "a song -lrb- poet : quell -rrb- is known ."),
+        ("may", "may is a singer . she may sing in may ."),
     ],
 )
 def test_rows_that_cannot_be_named_are_left_out(title: str, text: str) -> None:
     result = anonymize(raw_of((title, text)), seed=0)
     assert result.table.num_rows == 0
     assert sum(result.funnel.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "expected"),
+    [
+        ("quell", "quell is late . quell sings .", "{given} {family} is late . {given} sings ."),
+        ("j. p. quell", "j. p. quell sings .", "{given} {family} sings ."),
+        ("ada quell", "ada\x00 quell \u202eis\u202c a poet .", "{given} {family} is a poet ."),
+        ("ada quell", "ada quell -lrb- -lrb- b. 1950 -rrb- x -rrb- sings .",
+         "{given} {family} ( ( b. 1950 ) x ) sings ."),
+        ("ada quell -lrb- -lrb- poet -rrb- -rrb-", "ada quell sings .", "{given} {family} sings ."),
+    ],
+)  # fmt: skip
+def test_odd_names_and_texts(title: str, text: str, expected: str) -> None:
+    (row,) = anonymize(raw_of((title, text)), seed=0).table.to_pylist()
+    given_name, family = row["name"].split()
+    assert row["bio"] == expected.format(given=given_name, family=family)
+
+
+ODD = st.text(st.sampled_from("abc aáb éz'-.(),;:\"0刘Жя\u202e\x00\n😀"), max_size=40)
+
+
+@given(ODD, ODD, ODD)
+@example("ada quell", "刘 " * 50, "ada刘")
+def test_any_text_is_kept_or_counted(title: str, text: str, alias: str) -> None:
+    rows = raw_of((title, f"{title} {text}", {"nickname": alias, "birth_name": alias}))
+    result = anonymize(rows, seed=0)
+    assert result.table.num_rows + sum(result.funnel.values()) == 1
+    for row in result.table.to_pylist():
+        assert row["name"] in row["bio"]
+        assert not {"Cc", "Cf", "Cs"}.intersection(map(unicodedata.category, row["bio"]))
+    assert traces(rows, result) == []
+
+
+def test_text_that_is_no_utf_8_is_refused_with_its_row() -> None:
+    # A lone surrogate gets into Arrow only as bytes, as a careless writer leaves them in a file.
+    rows = raw_of(("ada quell", "ada sings ."), ("ada quell", "ada quell is a poet ."))
+    bad = pa.array([b"ada sings .", b"ada \xed\xa0\x80 quell"], pa.binary()).view(pa.string())
+    broken = rows.set_column(3, RAW_SCHEMA.field("text"), bad)
+    message = r"column text holds text that is no UTF-8, .* \(row 1, counted from 0, byte 4\)"
+    with pytest.raises(CorpusError, match=message):
+        anonymize(broken, seed=0)
+
+
+def test_an_infobox_that_is_no_utf_8_is_refused() -> None:
+    rows = raw_of(("ada quell", "ada quell is a poet ."))
+    bad = pa.array([b"ada \xed\xa0\x80 quell"], pa.binary()).view(pa.string())
+    box = pa.MapArray.from_arrays([0, 1], pa.array(["name"]), bad)
+    broken = rows.set_column(2, RAW_SCHEMA.field("infobox"), box)
+    with pytest.raises(CorpusError, match="column infobox holds text that is no UTF-8"):
+        anonymize(broken, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "gender"),
+    [
+        ("", "neutral"),
+        ("the shed of hermes , this", "neutral"),
+        ("He\nhe her", "male"),
+        ("gave him his first cap", "male"),
+        ("she left him herself", "female"),
+    ],
+)
+def test_pronouns_are_whole_words(text: str, gender: Gender) -> None:
+    assert pronoun_gender(text) == gender
 
 
 def traces(raw: pa.Table, result: Anonymized) -> list[str]:
@@ -167,11 +270,9 @@ def traces(raw: pa.Table, result: Anonymized) -> list[str]:
     for row in result.table.to_pylist():
         original = originals[row["bio_id"]]
         forms = [re.sub(r"-lrb-.*", "", original["title"])]
-        forms += [
-            v for k, v in original["infobox"] if re.search(r"^(full|birth_?|native_)?name$", k)
-        ]
-        harmless = {"will", "may", "the", "and", "von", "van", "del", "dos", "sir", "lrb", "rrb"}
-        if words_of_three(" ".join(forms)) & words_of_three(row["bio"]) - harmless:
+        keys = r"^(full_?|birth_?|native_)?name$"
+        forms += [value for key, value in original["infobox"] if re.search(keys, key)]
+        if words_of_three(" ".join(forms)) & words_of_three(row["bio"]):
             found.append(row["bio_id"])
     return found
 
@@ -186,11 +287,16 @@ def words_of_three(text: str) -> set[str]:
 @pytest.mark.parametrize(
     ("file", "kept"), [("wiki_bio_raw_200.parquet", 0.92), ("wiki_bio_bios_4131.parquet", 0.95)]
 )
-def test_real_biographies(file: str, kept: float) -> None:
+def test_real_biographies_are_kept_without_a_trace_and_agree_with_their_pronouns(
+    file: str, kept: float
+) -> None:
+    """The post's scripts keep 57 % of the first file, 8 % of these with a trace of the name, and
+    41 % of the new names contradict the pronouns (300 of 726)."""
     raw = read_corpus(str(DATA / file))
     result = anonymize(raw, seed=0)
     assert result.table.num_rows / raw.num_rows >= kept
     assert traces(raw, result) == []
+    assert len(set(result.table["name"].to_pylist())) == result.table.num_rows
     contradictions: Counter[str] = Counter()
     for row in result.table.to_pylist():
         words = Counter(row["bio"].split())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from needle_assets.corpus.people import person_verdict, person_verdicts, picked_fields
+from needle_assets.corpus.people import person_verdict, person_verdicts
 from needle_assets.corpus.tables import RAW_SCHEMA
 
 GOLD = Path(__file__).parents[3] / "shared" / "data" / "gold_labels_dev.jsonl"
@@ -30,6 +30,15 @@ GOLD = Path(__file__).parents[3] / "shared" / "data" / "gold_labels_dev.jsonl"
         "nora quell is a character from the opera .",
         "nora quell is the pseudonym used by the writing team of ada finch and tom finch .",
         "nora quell were an australian rock group which performed between 1976 and 1981 .",
+        "nora quell is a law firm in ghent .",
+        "nora quell was a german type vii u-boat .",
+        "nora quell are twin brothers from ghent .",
+        "nora quell is a professional wrestling tag team .",
+        "nora quell is an alternative rock outfit .",
+        "nora quell is a solo-project of tom finch .",
+        "nora quell was an african elephant at the zoo .",
+        "nora quell is the mascot of a club .",
+        "nora quell is a manga series by ada finch .",
     ],
 )
 def test_first_sentences_about_no_person(sentence: str) -> None:
@@ -54,6 +63,14 @@ def test_first_sentences_about_no_person(sentence: str) -> None:
         "nora quell was an english landowner , banker , businessman , and horse-breeder .",
         "nora quell is one of the founders of the company .",
         "nora quell received the medal of honor in the american civil war .",
+        "nora quell ( 12 may 1820 -- 1890 ) was an american manufacturer .",
+        "nora quell ( born 1980 ) is a one-man band .",
+        "nora quell is one half of the duo quellwater .",
+        "nora quell was a bus driver and club owner .",
+        "nora quell was the owner of a circus elephant .",
+        "nora quell is a dog musher .",
+        "nora quell is a television series regular .",
+        "nora quell is a member of the royal family .",
     ],
 )
 def test_first_sentences_about_a_person(sentence: str) -> None:
@@ -106,15 +123,6 @@ def test_columns_follow_the_rows() -> None:
     is_person, reasons = person_verdicts(raw)
     assert is_person.to_pylist() == [False, True, False]
     assert reasons.to_pylist()[1] == "first sentence: born"
-
-
-def test_only_wanted_fields_are_read() -> None:
-    kind = pa.map_(pa.string(), pa.string())
-    one = pa.array([[("a", "1"), ("b", "2"), ("a", "3")], None, []], kind)
-    two = pa.array([[("b", "4")], [("a", None)]], kind)
-    column = pa.chunked_array([one, two, two.slice(1), pa.array([], kind)])
-    fields = picked_fields(column, lambda key: key == "a")
-    assert fields == [{"a": "1"}, {}, {}, {}, {"a": ""}, {"a": ""}]
 
 
 @pytest.mark.skipif(not GOLD.exists(), reason=f"{GOLD} is not there")

@@ -3,6 +3,7 @@
 import dagster as dg
 import pyarrow as pa
 
+from needle_assets.batches import worker_count
 from needle_assets.corpus.anonymize import anonymize
 from needle_assets.corpus.readers import read_corpus
 from needle_assets.corpus.sample import sample_corpus
@@ -36,7 +37,12 @@ def anonymized_bios(
 ) -> dg.Output[pa.Table]:
     """Biographies under new, unique names, each counted in tokens and assigned to one split."""
     with as_failure():
-        anonymized = anonymize(raw_wiki_bio, seed=settings.seed, progress=progress("Anonymising"))
+        anonymized = anonymize(
+            raw_wiki_bio,
+            seed=settings.seed,
+            workers=worker_count(settings.workers),
+            progress=progress("Anonymising"),
+        )
         tokens = tokenizer.reference.count(anonymized.table["bio"].to_pylist())
         titles = column_of(raw_wiki_bio, "title", anonymized.table)
         bios = anonymized.table.append_column("token_count", pa.array(tokens)).append_column(
