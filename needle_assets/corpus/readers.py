@@ -200,8 +200,28 @@ def _parquet_batches(source: _Source, path: str) -> Iterator[pa.RecordBatch]:
                 batch = next(batches, None)
             if batch is None:
                 return
+            _check_utf8(batch, name, first)
             yield _from_wiki_bio(batch, name, stem, first)
             first += batch.num_rows
+
+
+def _check_utf8(batch: pa.RecordBatch, name: str, first: int) -> None:
+    """Writers may put any bytes into a text, a lone surrogate's too; who reads them fails later."""
+    if _is_sound(batch):
+        return
+    row = next(row for row in range(batch.num_rows) if not _is_sound(batch.slice(row, 1)))
+    raise CorpusError(
+        f"{name}: row {first + row} holds a text that is not UTF-8 (a lone surrogate, or another "
+        "encoding); mend or remove the row"
+    )
+
+
+def _is_sound(batch: pa.RecordBatch) -> bool:
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _check_magic(file: IO[bytes], name: str) -> None:

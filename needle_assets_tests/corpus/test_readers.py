@@ -391,6 +391,16 @@ def test_column_of_the_wrong_type(tmp_path: Path) -> None:
     fails(tmp_path, "a.parquet: the column target_text is int64, expected string")
 
 
+def test_text_that_is_not_utf_8_is_refused_with_its_row(tmp_path: Path) -> None:
+    # The bytes of a lone surrogate, U+D800: what a careless writer makes of "\ud800".
+    texts = pa.array([b"fine", b"not \xed\xa0\x80 fine"], pa.binary())
+    table = pa.Table.from_pylist([row("one"), row("two")], schema=SCHEMA)
+    damaged = pa.StringArray.from_buffers(2, *texts.buffers()[1:])
+    at = table.column_names.index("target_text")
+    pq.write_table(table.set_column(at, SCHEMA.field(at), damaged), tmp_path / "a.parquet")
+    fails(tmp_path, "a.parquet: row 1", "not UTF-8")
+
+
 def test_no_rows(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet")
     fails(tmp_path, "holds no rows")
