@@ -4,9 +4,9 @@ What a biography says (labels), which side of the split it is on (`splits`), and
 a needle lies, do not belong here.
 """
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -111,21 +111,23 @@ def _opens_with(bio: str, name: str) -> bool:
 
 def _says_something(bio: str, name: str) -> bool:
     parts = name.split()
-    words = [word for word in bio.split() if word not in parts and any(map(str.isalnum, word))]
-    return len(words) >= _LEAST_WORDS
+    words = (word for word in bio.split() if word not in parts and any(map(str.isalnum, word)))
+    return len(list(islice(words, _LEAST_WORDS))) == _LEAST_WORDS
 
 
 def _mentioned_elsewhere(names: list[str], texts: list[str]) -> pa.Array:
     """Which names stand in a biography that is not their own: a stranger may bear a new name."""
-    rows: dict[str, list[int]] = {}
+    rows: dict[str, dict[str, list[int]]] = {}
     for row, name in enumerate(names):
-        rows.setdefault(" ".join(name.split()[:2]), []).append(row)
+        first, _, rest = name.partition(" ")
+        rows.setdefault(first, {}).setdefault(rest.partition(" ")[0], []).append(row)
     found = [False] * len(names)
     for text_row, text in enumerate(texts):
         words = text.split()
-        # Two words at a time through the whole corpus: what is met is looked at again, whole.
-        for start in rows.keys() & set(map(" ".join, itertools.pairwise(words))):
-            for row in rows[start]:
-                if row != text_row and f" {names[row]} " in f" {text} ":
-                    found[row] = True
+        # By their first two words through the whole corpus; what is met is looked at whole.
+        for first, second in pairwise(words):
+            if first in rows and second in rows[first]:
+                for row in rows[first][second]:
+                    if row != text_row and f" {names[row]} " in f" {text} ":
+                        found[row] = True
     return pa.array(found, pa.bool_())
