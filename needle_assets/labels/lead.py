@@ -4,11 +4,9 @@ No fact about the person is decided here.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-_STOP = re.compile(r"[()\n]|(?<=\s)\.(?=\s|$)")
-_STOPS = re.compile(r"\s\.(?=\s|$)|\n")
-_CLOSERS = {"(": 1, ")": -1}
 # "3 . liga" and "no . 1" do not end a sentence.
 _ORDINAL = re.compile(r"(?:^|\s)(?:\d{1,2}|no|vs|st|mt|dr|jr|sr)\s$")
 _OPENS_SENTENCE = re.compile(
@@ -25,11 +23,22 @@ _NO_ROLE = re.compile(
     r"married|buried|killed|murdered|executed|survived|elected|appointed|chosen|selected|drafted|"
     r"signed|listed|ranked|featured|described|recognized|recognised|active|based|located|one of)\b"
 )
-_PERSONAL = re.compile(r"\s*(?:[\w ,'-]{0,60}?,\s+)?(?:he|she|born)\b")
-_POSSESSIVE = re.compile(r"\s*(?:his|her)\b")
+_PERSONAL = re.compile(r"(?:[\w ,'-]{0,60}?,\s+)?(?:he|she|born)\b")
+_OPENS_ABOUT = re.compile(
+    r"(?:\( ?born|(?:after|until|upon|following|since|before) (?:his|her)|an? native of|raised)\b"
+)
+# "a lawyer and a judge , roe was a delegate": what stands before the subject.
+_INTRODUCTION = 90
+_VERB = re.compile(r"\s(?:is|was|has|had|\w+ed|became|won|held|ran|sat|made|led)\b")
+# What stands between the name and the copula and says what the person is: "jane roe , a greek
+# rower , was ...".
+_APPOSITION = re.compile(r",\s+((?:an?|the|one of the)\s.*)", re.DOTALL)
 
 _LONGEST_SENTENCE = 600
 """Characters; a longer first sentence is taken to have lost its full stop."""
+
+_LONGEST = 3000
+"""Characters of a sentence that are read; patterns are not let loose on a text without stops."""
 
 
 def words(text: str) -> frozenset[str]:
@@ -37,97 +46,145 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-class About(NamedTuple):
-    """A further sentence whose subject is the person."""
-
-    sentence: str
-    predicate: str
-    """What it says the person is ("" where it tells something else)."""
-
-
 class Lead(NamedTuple):
     """The parts of a biography, lower-case and tokenised as wiki_bio is."""
 
+    surname: str
     brackets: tuple[str, ...]
     """What stands in brackets before the first predicate, without the outer brackets."""
+    later_brackets: tuple[tuple[str, str], ...]
+    """Brackets after it in the first sentence, each with the predicate's words before it."""
     first: str
     """The first sentence without its brackets."""
+    subject: str
+    """Its part before the copula: the name and what is added to it."""
+    apposition: str
+    """What the subject adds to the name: "a greek rower", or nothing."""
     predicate: str
     """What the first sentence says the person is: "a german politician who ..."."""
+    citizen: bool
+    """Whether the text speaks of a citizen anywhere."""
     further: tuple[str, ...]
     """The other sentences, as they stand."""
-    about: tuple[About, ...]
-    """Those of them that are about the person."""
+    about: tuple[str, ...]
+    """Those of them whose subject is the person."""
 
 
-def _said_of(sentence: str) -> str | None:
-    """What follows the first copula that says what its subject is."""
+def said_of(sentence: str) -> str:
+    """What a sentence says its subject is: what follows the first copula that says it, or ""."""
     for match in _COPULA.finditer(sentence):
         if not _NO_ROLE.match(sentence, match.end()):
             return sentence[match.end() :]
-    return None
+    return ""
 
 
 def take_apart(name: str, bio: str) -> Lead:
     """Split a biography; its brackets may be ``( )`` or wiki_bio's ``-lrb- -rrb-``."""
     text = bio.strip()
-    if "-lrb-" in text:
+    if "-lrb-" in text or "-rrb-" in text:
         text = text.replace("-lrb-", "(").replace("-rrb-", ")")
     end = _sentence_end(text, 0)
-    first, brackets, places = _without_brackets(text[:end])
+    first, brackets, places = _without_brackets(text[: min(end, _LONGEST)])
     copula = _COPULA.search(first)
-    if copula is None and end < len(text):
+    if copula is None and end < len(text) and not _OPENS_SENTENCE.match(text, end + 1):
         # The stop belonged to an abbreviation: "o.cist .".
         longer = _sentence_end(text, end + 1)
         if longer < _LONGEST_SENTENCE:
             end = longer
             first, brackets, places = _without_brackets(text[:end])
             copula = _COPULA.search(first)
-    border = copula.start() if copula else len(first)
-    further = tuple(
-        sentence for part in _STOPS.split(text[end + 1 :]) if (sentence := part.strip())
-    )
-    predicate = _said_of(first)
-    if predicate is None:
-        predicate = first[copula.end() :] if copula else first.removeprefix(name)
+    unclosed = copula is None and text.count("(", 0, end) > text.count(")", 0, end)
+    if unclosed and brackets and (inside := _COPULA.search(brackets[-1])):
+        # "jane roe ( born in lyon is a french poet".
+        first = f"{first[: places[-1]]} {brackets[-1][inside.start() :]}"
+        brackets[-1] = brackets[-1][: inside.start()]
+        copula = _COPULA.search(first)
+    subject, last, predicate, apposition = first, len(first), "", ""
+    if copula:
+        # "jane roe is ( born 1950 ) a writer".
+        subject, last = first[: copula.start()], copula.end()
+        predicate = first[last:]
+        if _NO_ROLE.match(predicate):
+            predicate = said_of(predicate) or predicate
+        if "," in subject and (added := _APPOSITION.search(subject, len(name))):
+            apposition = added[1].strip(" ,")
+    else:
+        predicate = first.removeprefix(name)
+    further = tuple(_sentences(text[end + 1 :]))
     surname = name.rpartition(" ")[2]
+    pairs = list(zip(brackets, places, strict=True))
     return Lead(
-        brackets=tuple(b for b, at in zip(brackets, places, strict=True) if at <= border),
+        surname=surname,
+        brackets=tuple(bracket for bracket, at in pairs if at <= last),
+        later_brackets=tuple((bracket, first[last:at]) for bracket, at in pairs if at > last),
         first=first,
+        subject=subject,
+        apposition=apposition,
         predicate=predicate,
+        citizen="citizen" in text,
         further=further,
-        about=tuple(
-            About(sentence, _said_of(sentence) or "")
-            for sentence in further
-            if _is_about(sentence, name, surname)
-        ),
+        about=tuple(_about(further, name, surname)),
     )
 
 
-def _is_about(sentence: str, name: str, surname: str) -> bool:
-    if _PERSONAL.match(sentence):
+def _sentences(text: str) -> Iterator[str]:
+    if "\n" in text:
+        text = text.replace("\n", " . ")
+    for part in text.split(" . "):
+        sentence = part.strip().removesuffix(" .")
+        if sentence and sentence != ".":
+            yield sentence[:_LONGEST]
+
+
+def _about(sentences: Sequence[str], name: str, surname: str) -> Iterator[str]:
+    first_name = name.partition(" ")[0] + " "
+    reach = len(name) + len(surname) + 2
+    for sentence in sentences:
+        start = sentence[:75]
+        if (
+            # Half of the sentences have neither word where a subject stands.
+            (("he " in start or "born" in start) and _PERSONAL.match(sentence))
+            or _names(sentence, surname, first_name, reach)
+            or _OPENS_ABOUT.match(sentence)
+        ):
+            yield sentence
+
+
+def _names(sentence: str, surname: str, first_name: str, reach: int) -> bool:
+    """Whether the person's name is the subject."""
+    if not surname or sentence.startswith(("his ", "her ")):
+        return False
+    if surname in sentence[:reach] or sentence.startswith(first_name):
         return True
-    opening = sentence[: len(name) + len(surname) + 2]
-    return bool(surname) and surname in opening and not _POSSESSIVE.match(sentence)
+    at = sentence.find(f", {surname} ", 0, _INTRODUCTION)
+    return at > 0 and _VERB.match(sentence, at + len(surname) + 2) is not None
 
 
 def _sentence_end(text: str, start: int) -> int:
+    """Where the sentence ends that begins at ``start``: a stop outside brackets, or a new line."""
+    line = text.find("\n", start)
+    limit = len(text) if line < 0 else line
     depth = 0
-    unclosed: int | None = None
-    for match in _STOP.finditer(text, start):
-        mark = match.group()
-        if mark in _CLOSERS:
-            depth = max(depth + _CLOSERS[mark], 0)
+    unclosed = -1
+    begin = start
+    while True:
+        at = text.find(" .", begin, limit) + 1
+        if not at:
+            if line >= 0:
+                return line
+            return limit if unclosed < 0 else unclosed
+        depth += text.count("(", start, at) - text.count(")", start, at)
+        depth = max(depth, 0)
+        start = begin = at + 1
+        if begin < limit and not text[begin].isspace():
+            # ".com" is no stop; what was counted stays counted.
             continue
-        at = match.start()
-        ordinal = mark == "." and _ORDINAL.search(text, max(at - 5, 0), at)
-        if ordinal and not _OPENS_SENTENCE.match(text, at + 1):
+        if _ORDINAL.search(text, max(at - 5, 0), at) and not _OPENS_SENTENCE.match(text, at + 1):
             continue
-        if not depth or mark == "\n":
+        if not depth:
             return at
         # A bracket that never closes must not swallow the whole text.
-        unclosed = at if unclosed is None else unclosed
-    return len(text) if unclosed is None else unclosed
+        unclosed = at if unclosed < 0 else unclosed
 
 
 def _without_brackets(sentence: str) -> tuple[str, list[str], list[int]]:
@@ -136,9 +193,15 @@ def _without_brackets(sentence: str) -> tuple[str, list[str], list[int]]:
     brackets: list[str] = []
     places: list[int] = []
     # With more brackets opened than closed, none is taken to stand within another.
-    deepest = 1 if sentence.count("(") > sentence.count(")") else len(sentence)
+    opens = sentence.count("(")
+    deepest = 1 if opens > sentence.count(")") else len(sentence)
+    if not opens:
+        return sentence, brackets, places
+    if opens == 1 and (close := sentence.find(")", open_ := sentence.find("("))) >= 0:
+        before = sentence[:open_].rstrip()
+        return before + sentence[close + 1 :], [sentence[open_ + 1 : close].strip()], [len(before)]
     depth = opened = begin = length = 0
-    for match in re.finditer(r"[()]", sentence):
+    for match in _BRACKET.finditer(sentence):
         if match.group() == "(":
             if not depth:
                 piece = sentence[begin : match.start()].rstrip()
@@ -158,3 +221,6 @@ def _without_brackets(sentence: str) -> tuple[str, list[str], list[int]]:
     else:
         outside.append(sentence[begin:])
     return "".join(outside), brackets, places
+
+
+_BRACKET = re.compile(r"[()]")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from needle_assets.labels.biography import NO_DATE, PartialDate
-from needle_assets.labels.dates import in_bracket, in_sentence
+from needle_assets.labels.dates import Life, in_bracket, in_sentence
 
 NONE = (0, 0, 0)
 
@@ -24,6 +24,13 @@ def _numbers(date: PartialDate) -> tuple[int, int, int]:
         ("born 26th of july 1970", (26, 7, 1970), NONE),
         ("born sept. 3 , 1970", (3, 9, 1970), NONE),
         ("born 1970-07-26", (26, 7, 1970), NONE),
+        ("born 24 . september 1988 in vienna", (24, 9, 1988), NONE),
+        # Only one order is on the calendar; of both, without a second opinion, neither is taken.
+        ("born 02/19/1950", (19, 2, 1950), NONE),
+        ("born 19.02.1950", (19, 2, 1950), NONE),
+        ("born 3/4/1950", (0, 0, 1950), NONE),
+        ("born 31 february 1950", NONE, NONE),
+        ("31 april 1850 -- 3 may 1921", NONE, (3, 5, 1921)),
         ("born 1969 , august 26", (26, 8, 1969), NONE),
         ("b. july 1970", (0, 7, 1970), NONE),
         ("born 14 september", (14, 9, 0), NONE),
@@ -34,8 +41,18 @@ def _numbers(date: PartialDate) -> tuple[int, int, int]:
         ("1883 -- 3 june 1912", (0, 0, 1883), (3, 6, 1912)),
         ("1850\u20131921", (0, 0, 1850), (0, 0, 1921)),
         ("1591-1642", (0, 0, 1591), (0, 0, 1642)),
+        ("1300-1310 -- 1378", (0, 0, 1300), (0, 0, 1378)),
+        # A bound is no date.
+        ("c. 1085 -- after 1154", (0, 0, 1085), NONE),
+        ("after 1269 -- 7 february 1333", NONE, (7, 2, 1333)),
+        ("born before 1500", NONE, NONE),
+        ("born 6 may 1876 in kuopio , dead 15 june 1946", (6, 5, 1876), (15, 6, 1946)),
         ("1936-95", (0, 0, 1936), (0, 0, 1995)),
         ("1895-05", (0, 0, 1895), (0, 0, 1905)),
+        ("born 1950-51", (0, 0, 1950), NONE),
+        ("born 1950/12/25", (25, 12, 1950), NONE),
+        ("63 bc -- 14 ad", NONE, (0, 0, 14)),
+        ("ad 69 -- 122 ad", (0, 0, 69), (0, 0, 122)),
         ("c. 1850 -- 1921", (0, 0, 1850), (0, 0, 1921)),
         ("1850 or 1851 -- 1921", (0, 0, 1850), (0, 0, 1921)),
         ("1850/51 -- 1900", (0, 0, 1850), (0, 0, 1900)),
@@ -55,7 +72,6 @@ def _numbers(date: PartialDate) -> tuple[int, int, int]:
         ("fl. 1850 -- 1860", NONE, NONE),
         ("reigned 1850 -- 1860", NONE, NONE),
         ("100 bc -- 44 bc", NONE, NONE),
-        ("born 31 february 1950", NONE, NONE),
         ("born in the 1950s", NONE, NONE),
         ("iso 259-3", NONE, NONE),
         ("", NONE, NONE),
@@ -75,6 +91,9 @@ def test_in_bracket(bracket: str, birth: tuple[int, int, int], death: tuple[int,
         ("he died of cancer on march 3 , 1990 , aged 50", NONE, (3, 3, 1990)),
         ("he was killed in action on 17 april 1945", NONE, (17, 4, 1945)),
         ("she held the chair until her death in 1950", NONE, (0, 0, 1950)),
+        ("he died in paris at the age of 50 in 1900", NONE, (0, 0, 1900)),
+        ("he died aged 50 on 3 may 1900", NONE, (3, 5, 1900)),
+        ("she was found dead on 3 may 1990", NONE, (3, 5, 1990)),
         ("his father died in 1950", NONE, NONE),
         ("he was born in kiev , moved to paris in 1950", NONE, NONE),
         ("he was born at charlton , kent", NONE, NONE),
@@ -104,6 +123,25 @@ def test_any_two_calendar_dates_are_read_back(
     life = in_bracket(written)
     assert _numbers(life.birth) == (one.day, one.month, one.year)
     assert _numbers(life.death) == (other.day, other.month, other.year)
+
+
+def test_a_second_opinion_orders_day_and_month() -> None:
+    opinion = Life(PartialDate(day=3, month=4, year=1950), NO_DATE)
+    assert _numbers(in_bracket("born 4/3/1950", lambda: opinion).birth) == (3, 4, 1950)
+    assert _numbers(in_sentence("he was born on 4/3/1950", lambda: opinion).birth) == (3, 4, 1950)
+    # One that fits neither order settles nothing.
+    assert _numbers(in_bracket("born 5/3/1950", lambda: opinion).birth) == (0, 0, 1950)
+
+
+def test_the_death_of_another_is_left_out() -> None:
+    assert in_sentence("she was queen from 1978 until his death in 1999").death == NO_DATE
+    assert in_sentence("another poet of that name died in 1999").death == NO_DATE
+    assert _numbers(in_sentence("she wrote until her death in 1999").death) == (0, 0, 1999)
+
+
+@pytest.mark.parametrize("unit", ["-lsb- ", "[", "1950-", "3 may ", "born ", "before a ", "( "])
+def test_long_brackets_take_linear_time(unit: str) -> None:
+    in_bracket(unit * (100_000 // len(unit)))
 
 
 @given(st.text())

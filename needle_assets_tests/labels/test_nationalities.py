@@ -63,6 +63,18 @@ def test_the_longest_phrase_wins() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "words", ["west indian", "latin american", "north american", "french horn", "muay thai"]
+)
+def test_phrases_that_only_end_like_a_demonym_name_nobody(words: str) -> None:
+    assert list(DEMONYMS.find(["a", *words.split(), "player"])) == []
+
+
+def test_north_america_is_no_america() -> None:
+    assert list(PLACES.find(["in", "north", "america"])) == []
+    assert [m.nationality for m in PLACES.find(["in", "north", "carolina"])] == ["American"]
+
+
 def test_new_south_wales_is_not_wales() -> None:
     assert [m.nationality for m in PLACES.find(["new", "south", "wales"])] == ["Australian"]
 
@@ -76,6 +88,12 @@ def test_new_south_wales_is_not_wales() -> None:
         ("French", "French", True),
         ("unknown", "French", False),
         ("Irish", "British", False),
+        ("Manx", "British", True),
+        ("Puerto Rican", "American", True),
+        ("Czechoslovak", "Czech", True),
+        ("Czech", "Slovakian", False),
+        ("Faroese", "Danish", True),
+        ("Manx", "American", False),
     ],
 )
 def test_agree(one: str, other: str, compatible: bool) -> None:
