@@ -27,6 +27,12 @@ _PERSONAL = re.compile(r"(?:[\w ,'-]{0,60}?,\s+)?(?:he|she|born)\b")
 _OPENS_ABOUT = re.compile(
     r"(?:\( ?born|(?:after|until|upon|following|since|before) (?:his|her)|an? native of|raised)\b"
 )
+# "roe 's father , john roe , was a senator": the sentence is about him.
+_RELATIVES = re.compile(
+    r" 's (?:[\w-]+ ){0,2}?(?:father|mother|parents|brothers?|sisters?|sons?|daughters?|wife|"
+    r"husband|spouse|widow|widower|uncles?|aunts?|cousins?|nephews?|nieces?|grand\w+|great-\w+|"
+    r"half-\w+|step\w+|children|family|twin)\b"
+)
 # "a lawyer and a judge , roe was a delegate": what stands before the subject.
 _INTRODUCTION = 90
 _VERB = re.compile(r"\s(?:is|was|has|had|\w+ed|became|won|held|ran|sat|made|led)\b")
@@ -154,8 +160,13 @@ def _names(sentence: str, surname: str, first_name: str, reach: int) -> bool:
     """Whether the person's name is the subject."""
     if not surname or sentence.startswith(("his ", "her ")):
         return False
-    if surname in sentence[:reach] or sentence.startswith(first_name):
-        return True
+    named = sentence.find(surname, 0, reach)
+    if named >= 0:
+        return " 's " not in sentence[:reach] or not _RELATIVES.match(
+            sentence, named + len(surname)
+        )
+    if sentence.startswith(first_name):
+        return not _RELATIVES.match(sentence, len(first_name) - 1)
     at = sentence.find(f", {surname} ", 0, _INTRODUCTION)
     return at > 0 and _VERB.match(sentence, at + len(surname) + 2) is not None
 

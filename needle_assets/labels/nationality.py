@@ -38,6 +38,11 @@ _THINGS = words(
     """football rules orthodox catholic apostolic coptic billiards sign war wars medicine mythology
     civilization"""
 )
+_OF_WAR = words(
+    """correspondent correspondents photographer photojournalist reporter journalist artist painter
+    poet novelist hero heroine leader pilot ace criminal veteran general admiral historian
+    surgeon nurse widow resister chief"""
+)
 _SUBJECTS = words("literature language studies linguistics")
 # "an english teacher" teaches English, "a brazilian teacher" and "an english teacher of music" do
 # not.
@@ -161,6 +166,10 @@ def _is_thing(tokens: Sequence[str], demonym: Mention) -> bool:
     if following in _TEACHERS:
         of = tokens[demonym.end + 1 : demonym.end + 2] == ["of"]
         return demonym.nationality in _LANGUAGES and not of
+    if following == "war":
+        # A "czech war correspondent" is Czech; who was in the "spanish civil war" may be anything.
+        after = tokens[demonym.end + 1] if demonym.end + 1 < len(tokens) else ""
+        return after not in _OF_WAR
     return following in _THINGS or following in _SUBJECTS
 
 

@@ -38,6 +38,10 @@ _CAPPED = re.compile(
     r"(?:internationally )?for)"
     r"(?: the| his native| her native)? (?=\w)"
 )
+_STATE = re.compile(
+    r"\b(?:government|parliament|senate|congress|cabinet|house of representatives|"
+    r"national assembly|chamber of deputies) of (?:the )?(?=\w)"
+)
 # "at the 1960 summer olympics in rome": where an event was says nothing of who took part.
 _EVENTS = words(
     """olympics paralympics games championship championships cup contest festival tournament open
@@ -139,11 +143,24 @@ def _guesses(lead: Lead, tokens: list[str], phrase: list[str]) -> Iterator[Guess
         lambda: _by_suffix(phrase, "based"),
         lambda: _first(mentions(tokens), tokens),
         lambda: _first(mentions(tokens, REGIONAL), tokens),
+        lambda: _by_state(lead),
     )
     for step in steps:
         found = step()
         if found:
             yield found
+
+
+def _by_state(lead: Lead) -> Guess | None:
+    """The state served: "a member of the senate of france"."""
+    for sentence in (lead.first, *lead.about[:_CLOSE]):
+        served = _STATE.search(sentence) if " of " in sentence else None
+        if served:
+            rest = sentence[served.end() :].split()
+            span = next(iter(PLACES.find(rest[:4])), None)
+            if span and not span.start:
+                return Guess(span.nationality, served[0] + " ".join(rest[: span.end]))
+    return None
 
 
 def _georgia(lead: Lead, guess: Guess) -> Guess:

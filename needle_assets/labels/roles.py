@@ -53,6 +53,12 @@ _HEADS = (
 )
 # Where a country ends that somebody is president of: not "of california state university".
 _AFTER_COUNTRY = frozenset([",", "and", "&"]) | (BOUNDARY - words("of"))
+# "a lawyer and the son of a member of parliament".
+_RELATIVE_OF = re.compile(
+    r"\bthe (?:[\w-]+ ){0,2}?(?:son|daughter|wife|husband|brother|sister|father|mother|widow|"
+    r"widower|grandson|granddaughter|nephew|niece|cousin|grandfather|grandmother|uncle|aunt) "
+    r"(?:of|to) "
+)
 # "was the son of a baron and served as governor": from there on it is the person again.
 _SELF = re.compile(
     r"\band (?=(?:he|she|himself|herself|also|later|served|was|became|sat|represented)\b)"
@@ -287,11 +293,18 @@ def _does_sports(lead: Lead, what: str, tokens: Iterable[str]) -> bool:
 
 def _own_part(sentence: str, what: str) -> str:
     """A sentence without what it tells of the relative that the person is said to be of."""
-    first = next(_phrases(what.split()[:12]), None) if " of " in what or " to " in what else None
-    if first is None or first.core[-1] not in _KIN or first.tail[:1] not in (["of"], ["to"]):
+    if " of " not in what and " to " not in what:
         return sentence
-    own = _SELF.search(sentence, len(sentence) - len(what))
-    return sentence[own.end() :] if own else ""
+    first = next(_phrases(what.split()[:12]), None)
+    begin = len(sentence) - len(what)
+    if first and first.core[-1] in _KIN and first.tail[:1] in (["of"], ["to"]):
+        before = ""
+    elif relative := _RELATIVE_OF.search(sentence, begin):
+        before, begin = sentence[: relative.start()], relative.end()
+    else:
+        return sentence
+    own = _SELF.search(sentence, begin)
+    return before + (sentence[own.end() :] if own else "")
 
 
 def _holds_office(sentence: str, hints: Set[str]) -> bool:

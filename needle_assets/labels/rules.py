@@ -12,7 +12,7 @@ from functools import cached_property, partial
 import pyarrow as pa
 
 from needle_assets.labels import dates, roles
-from needle_assets.labels.biography import BIOGRAPHY_TASK, NO_DATE, Biography
+from needle_assets.labels.biography import BIOGRAPHY_TASK, NO_DATE, UNKNOWN, Biography
 from needle_assets.labels.infobox import NO_FACTS, InfoboxFacts, infobox_facts, quoted
 from needle_assets.labels.lead import Lead, take_apart, words
 from needle_assets.labels.nationality import Basis, find_nationality
@@ -86,6 +86,24 @@ def label_bio(name: str, bio: str, infobox: Infobox | None = None) -> LabeledBio
       its person a sportsperson or a politician.
     """
     return _label(name, bio, _Box(lambda: infobox))
+
+
+def count_facts(name: str, bio: str, enough: int = 5) -> int:
+    """How many facts a text states: nationality, birth, death, sportsperson, politician.
+
+    A date is a fact where any part of it is stated; being neither sportsperson nor politician is
+    none. Counting stops at ``enough``, the cheapest facts first.
+    """
+    lead = take_apart(name, bio)
+    life, _ = _life(lead, dates.no_opinion)
+    facts = (life.birth != NO_DATE) + (life.death != NO_DATE)
+    if facts < enough:
+        year = life.death.year or life.birth.year
+        nationality = find_nationality(lead, _NO_BOX.nationalities, year)
+        facts += nationality.name != UNKNOWN
+    if facts < enough:
+        facts += sum(roles.find_roles(lead))
+    return min(facts, enough)
 
 
 def label_table(bios: pa.Table) -> pa.Table:

@@ -224,6 +224,12 @@ def test_sportsperson(text: str, is_one: bool) -> None:
         ("served as chaplain of the senate .", False),
         ("was a chinese empress consort and regent .", False),
         ("is a civil rights activist and lobbyist .", False),
+        ("is a dutch-british lawyer and the son of a member of parliament .", False),
+        ("was a mayor and the grandson of a member of the senate .", True),
+        ("is a poet , the nephew of a baron , and later served as governor of ohio .", True),
+        ("is a poet . roe 's father , john roe , was a senator .", False),
+        ("is a poet . jane 's late elder brother was the governor of ohio .", False),
+        ("is a poet . roe 's career as a senator was short . roe was a senator .", True),
     ],
 )
 def test_politician(text: str, is_one: bool) -> None:
