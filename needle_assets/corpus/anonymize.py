@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from needle_assets.batches import Progress, map_batches
+from needle_assets.batches import Progress, get_ready, map_batches
 from needle_assets.corpus.infoboxes import picked_fields
 from needle_assets.corpus.mentions import MentionFinder
 from needle_assets.corpus.names import GENDERS, Gender, allot, new_name
@@ -83,6 +83,7 @@ def anonymize(
             f"{', '.join(raw.column_names)}; read it with needle_assets.corpus.readers"
         )
     _check_encoding(raw)
+    get_ready(_renamed, raw, workers=workers)
     described = map_batches(
         partial(_described, seed=seed), raw, workers=workers, worth_a_pool=_WORTH_A_FIRST_POOL
     )

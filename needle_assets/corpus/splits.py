@@ -86,10 +86,10 @@ def assign_splits(
     if bios.num_rows == 0:
         return pa.array([], pa.string())
     texts = _masked_texts(bios)
-    linked = _near_duplicates(texts, _ASSIGNING)
+    linked = [_equal_rows(pa.array(texts, pa.string())), _near_duplicates(texts, _ASSIGNING)]
     if persons is not None:
-        linked = np.concatenate([linked, _equal_rows(persons)])
-    group = _groups(len(texts), linked)
+        linked.append(_equal_rows(persons))
+    group = _groups(len(texts), np.concatenate(linked))
     places = np.array([unit_interval(seed, "split", text) for text in texts])
     # The least place of a group is one of its texts', whichever row comes first.
     lowest = np.ones(group.max() + 1)
@@ -119,13 +119,10 @@ def split_leaks(bios: pa.Table) -> Leaks:
         across = pairs[sides[pairs[:, 0]] != sides[pairs[:, 1]]]
         return [(int(a), int(b)) for a, b in across]
 
-    same = crossing(_equal_rows(pa.array(texts, pa.string())))
     return Leaks(
         names=crossing(_equal_rows(bios["name"])),
-        texts=same,
-        near_duplicates=[
-            pair for pair in crossing(_near_duplicates(texts, _CHECKING)) if pair not in same
-        ],
+        texts=crossing(_equal_rows(pa.array(texts, pa.string()))),
+        near_duplicates=crossing(_near_duplicates(texts, _CHECKING)),
     )
 
 
@@ -150,28 +147,29 @@ def _shingles(text: str) -> list[str]:
 
 
 def _near_duplicates(texts: list[str], seed: int) -> Pairs:
-    """Pairs of texts that are at least `NEAR_DUPLICATE` alike; shape ``(pairs, 2)``.
+    """Pairs of texts that differ and are at least `NEAR_DUPLICATE` alike; shape ``(pairs, 2)``.
 
-    MinHash signatures in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4)
-    find the candidates, which are compared exactly. In a group of many texts that are all alike
-    not every pair is listed, but enough of them to connect the group.
+    Of rows with one text the first stands for all. MinHash signatures in bands (Leskovec,
+    Rajaraman, Ullman, Mining of Massive Datasets, 3.4) find the candidates, which are compared
+    exactly. In a group of many texts that are all alike not every pair is listed, but enough of
+    them to connect the group.
     """
     from rensa import RMinHash
 
+    first_row = {text: row for row, text in reversed(list(enumerate(texts)))}
+    rows = np.array(list(first_row.values()), dtype=np.int64)
     signatures = np.array(
-        RMinHash.digests_from_token_sets(map(_shingles, texts), _PERMUTATIONS, seed),
+        RMinHash.digests_from_token_sets(map(_shingles, first_row), _PERMUTATIONS, seed),
         dtype=np.uint32,
     ).reshape(-1, _PERMUTATIONS)
     candidates = {
-        (int(a), int(b))
+        (min(rows[a], rows[b]), max(rows[a], rows[b]))
         for start in range(0, _PERMUTATIONS - _ROWS_OF_BAND + 1, _ROWS_OF_BAND)
         for a, b in _equal_signatures(signatures[:, start : start + _ROWS_OF_BAND])
     }
-    sets: dict[int, frozenset[str]] = {}
+    sets: dict[np.int64, frozenset[str]] = {}
 
-    def similarity(a: int, b: int) -> float:
-        if texts[a] == texts[b]:
-            return 1.0
+    def similarity(a: np.int64, b: np.int64) -> float:
         for row in (a, b):
             if row not in sets:
                 sets[row] = frozenset(_shingles(texts[row]))
