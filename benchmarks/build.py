@@ -11,13 +11,18 @@ import sys
 import time
 from collections.abc import Callable
 
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 from needle_assets.corpus.anonymize import anonymize
+from needle_assets.corpus.needles import filter_needles
 from needle_assets.corpus.sample import sample_corpus
+from needle_assets.corpus.splits import assign_splits
+from needle_assets.corpus.tables import column_of
 from needle_assets.haystack.tokenizer import load_tokenizer
-from needle_assets.labels.rules import label_table
+from needle_assets.labels.agreement import compared_rule_labels
+from needle_assets.labels.facts import known_facts
 from needle_assets.settings import bundled_model, load_settings
 
 ROWS = 3000
@@ -51,13 +56,20 @@ def main() -> None:
     raw = sample_corpus(ROWS, 0)
     texts = raw["text"].to_pylist()
     bios = anonymize(raw, seed=0).table
+    tokens = pa.array(tokenizer.count(bios["bio"].to_pylist()))
+    bios = bios.append_column("token_count", tokens)
+    facts = known_facts(bios)["facts"]
+    with_boxes = bios.append_column("infobox", column_of(raw, "infobox", bios))
     table = Table("step", "seconds", "per second", "times the yardstick", "yardstick")
     counting = cpu_seconds(lambda: tokenizer.count(texts))
     for step, seconds in (
         ("tokenize in batch", counting),
         ("make the sample", cpu_seconds(lambda: sample_corpus(ROWS, 0))),
         ("anonymise", cpu_seconds(lambda: anonymize(raw, seed=0))),
-        ("label by rules", cpu_seconds(lambda: label_table(bios))),
+        ("assign splits", cpu_seconds(lambda: assign_splits(bios, 0))),
+        ("count known facts", cpu_seconds(lambda: known_facts(bios))),
+        ("filter needles", cpu_seconds(lambda: filter_needles(bios, facts))),
+        ("label by rules and compare", cpu_seconds(lambda: compared_rule_labels(with_boxes))),
     ):
         table.add_row(
             f"{step}, {ROWS:,} rows",

@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 
 from needle_assets.audit.gold import accuracy, bios_table, read_gold
+from needle_assets.audit.stored import stored_accuracy
 from needle_assets.corpus.splits import split_leaks
 from needle_assets.defs import metadata
 from needle_assets.defs.failures import as_failure
@@ -73,32 +74,39 @@ def nationality(
 ) -> dg.AssetCheckResult:
     """Nationalities are of the list, mostly known, and agree with the demonym in the text.
 
-    With hand labels (``NEEDLE_GOLD``) it also reports how many of theirs the rules find.
+    With hand labels (``NEEDLE_GOLD``) it also reports how many of them the labels get right.
     """
     with as_failure():
         return _result(
             with_agreement(needle_labels, filtered_needles),
             suites.nationality(NATIONALITIES, UNKNOWN, AGREES),
             settings,
-            **_accuracy_of_rules(settings),
+            **_accuracy(needle_labels, filtered_needles, settings),
         )
 
 
-def _accuracy_of_rules(settings: Settings) -> dict[str, dg.TableMetadataValue]:
+def _accuracy(
+    labels: pa.Table, bios: pa.Table, settings: Settings
+) -> dict[str, dg.TableMetadataValue]:
+    """What hand labels say of the rules, and of the stored labels of the same biographies."""
     if not settings.gold:
         return {}
     people = [row for row in read_gold(Path(settings.gold)) if row.person]
-    right = accuracy(people, label_table(bios_table(people)))
-    shares = {"all nine": right.all_fields, "dates": right.dates}
+    found = {
+        "rules, all of them": accuracy(people, label_table(bios_table(people))),
+        "stored labels, those in the corpus": stored_accuracy(people, labels, bios),
+    }
     return {
-        "accuracy_of_rules": metadata.records(
+        "accuracy": metadata.records(
             {
+                "labels": of,
                 "fields": fields,
                 "right": score.right,
                 "of": score.of,
                 "share": metadata.legible(score.share),
             }
-            for fields, score in shares.items()
+            for of, shown in found.items()
+            for fields, score in (("all nine", shown.all_fields), ("dates", shown.dates))
         )
     }
 
