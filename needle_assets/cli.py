@@ -98,6 +98,8 @@ def demo(
         for asset, partitions in steps:
             for partition in partitions:
                 _bring_up_to_date(launcher, progress, asset, partition)
+            if asset == "needle_labels":
+                _tell_of_labels(settings, progress)
     _print_leaderboard(settings)
 
 
@@ -313,6 +315,22 @@ def _bring_up_to_date(
     progress.remove_task(task)
     what = "unchanged, reused" if launched.reused else f"{launched.seconds:.1f} s"
     progress.console.print(f"[green]✓[/] {escape(name)} [dim]{what}[/]", highlight=False)
+
+
+def _tell_of_labels(settings: Settings, progress: Progress) -> None:
+    """What labels cost, and how many needles got none: both are easily overlooked."""
+    from needle_assets.storage import read_table
+
+    assets = settings.root / "assets"
+    quarantine = assets / "label_quarantine.parquet"
+    lost = read_table(quarantine).num_rows if quarantine.exists() else 0
+    paid = read_table(assets / "needle_labels.parquet")["cost_usd"].to_pylist()
+    known = [cost for cost in paid if cost is not None]
+    if known:
+        unknown = f", {len(paid) - len(known):,} of unknown cost" if len(known) < len(paid) else ""
+        progress.console.print(f"  labels cost ${sum(known):,.4f}{unknown}", highlight=False)
+    if lost:
+        progress.console.print(f"  {lost:,} needles have no label: see label_quarantine")
 
 
 def _print_leaderboard(settings: Settings) -> None:

@@ -27,7 +27,13 @@ class SettingsError(NeedleError):
 class Settings(BaseSettings):
     """Everything that can be set from outside, as ``NEEDLE_<FIELD>``."""
 
-    model_config = SettingsConfigDict(env_prefix="NEEDLE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        # A variable that is set to nothing, as in many .env files, is one that is not set.
+        env_prefix="NEEDLE_",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+    )
 
     home: str = Field(
         default=".needle", description="The store's root: a folder or an s3:// address."

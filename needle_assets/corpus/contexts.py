@@ -35,7 +35,7 @@ _VERBS = word_set(
     met gave got grew ran taught fought spent set put sold kept saw said says plays lives works
     writes sings teaches serves runs holds competes represents coaches appears hosts resides stars
     drew drove rode threw swam spoke stood rose fell beat lost broke died chose knew
-    never then currently
+    never then currently later previously formerly
     """
 )
 _AFTER_SUBJECTS = FUNCTION_WORDS - {"of"} | {","}

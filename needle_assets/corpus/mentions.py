@@ -27,11 +27,15 @@ from needle_assets.corpus.words import FUNCTION_WORDS, borne_names, ordinary_wor
 
 _NUMERALS = word_set("ii iii iv vi vii viii ix xi xii xiii")
 _WITHIN_LEADS = QUOTES | PARTICLES | SUFFIXES
-_ENDS_OF_LEADS = FUNCTION_WORDS | HONORIFICS | HOW_COMMONLY | (NAME_CUES - {"b."})
+_ENDS_OF_LEADS = {"'s"} | FUNCTION_WORDS | HONORIFICS | HOW_COMMONLY | (NAME_CUES - {"b."})
 _AFTER_PAST_TENSE = word_set("the a an as at for in on from to with by his her their")
+_AFTER_PRESENT_TENSE = frozenset({"a", "an", "the", "his", "her"})
+_SIBILANTS = ("ches", "shes", "sses", "xes", "zes")
 _LONGEST_LEAD = 20
 _LONGEST_GAP = 3
 _FEW = 64
+_NO_INITIALS = word_set("a.m. p.m. u.s. u.k. u.n. d.c. l.a. b.c. a.d. b.a. m.a.")
+_ARABIC_ARTICLES = word_set("al- ar- as- at- ad- an- az- ash- el- ul-")
 _JOINTS = re.compile(r"([-\u2010-\u2014'\u2019/.\u00b7])")
 _SPOKEN = re.compile(r"[^\W_]")
 
@@ -47,6 +51,17 @@ class Mention(NamedTuple):
     part: int
     before: str = ""
     after: str = ""
+
+
+def _is_one(first: Mention, second: Mention) -> bool:
+    """Whether nothing but the space stands between two neighbours: no quote, no other half."""
+    return not (first.after or second.before)
+
+
+def _joined(first: Mention, second: Mention) -> Mention:
+    """Two mentions side by side are one name: "nora quell" and "vell" of "nora quell vell"."""
+    part = first.part | second.part
+    return Mention(first.start, second.end, part, first.before, second.after)
 
 
 class MentionFinder:
@@ -74,6 +89,8 @@ class MentionFinder:
                 continue
             mention = self._mention_at(i, position)
             if mention:
+                if found and found[-1].end == mention.start and _is_one(found[-1], mention):
+                    mention = _joined(found.pop(), mention)
                 found.append(mention)
                 position = mention.end
         if found and all(mention.part != FULL for mention in found):
@@ -126,6 +143,8 @@ class MentionFinder:
                 continue
             elif start is not None and self._ends_lead(i):
                 break
+            elif seen and folded[i - 1] in PARTICLES and self._is_behind_particle(i):
+                pass
             elif word in HONORIFICS or word in ordinary:
                 if start is not None and not seen and word not in borne_names():
                     # "seattle rapper nora quell" opens with no name.
@@ -139,6 +158,7 @@ class MentionFinder:
             end = i + 1
         if start is None or not seen:
             return None
+        end = self._past_inverted(start, end)
         if end < len(folded) and folded[end] in QUOTES:
             end += sum(word in QUOTES for word in folded[start:end]) % 2
         self._learn_lead(start, end)
@@ -146,13 +166,40 @@ class MentionFinder:
             start -= 1
         return Mention(start, self._past_tail(end), FULL)
 
+    def _is_behind_particle(self, i: int) -> bool:
+        """Whether a word closes a surname such as "de los santos", whatever else it means."""
+        after = self.folded[i + 1] if i + 1 < len(self.folded) else ""
+        return self.folded[i].isalpha() and after in ("(", ",", "is", "was")
+
+    def _past_inverted(self, start: int, end: int) -> int:
+        """The end of a name that opens the text the wrong way round: "quell , nora ( born"."""
+        folded, parts = self.folded, self.old.parts
+        stop = end + 1
+        while stop < len(folded) and parts.get(folded[stop]) == GIVEN:
+            stop += 1
+        inverted = (
+            folded[end : end + 1] == [","]
+            and all(parts.get(word) == FAMILY for word in folded[start:end])
+            and end + 1 < stop < len(folded)
+            and folded[stop] in ("(", ",", "is", "was")
+        )
+        return stop if inverted else end
+
     def _ends_lead(self, i: int) -> bool:
         word = self.folded[i]
         if word in _ENDS_OF_LEADS:
             return True
-        # "played" stands where no "ahmed" does: before an article or the like.
         after = self.folded[i + 1] if i + 1 < len(self.folded) else ""
-        return word.endswith("ed") and after in _AFTER_PAST_TENSE
+        if word.endswith("s"):
+            # "grows" is a verb, "adams" and "santos" are not.
+            stem = word[:-2] if word.endswith(_SIBILANTS) else word[:-1]
+            return word not in borne_names() and (
+                stem in ordinary_words() or after in _AFTER_PRESENT_TENSE
+            )
+        if not word.endswith("ed"):
+            return False
+        # "quelled" stands where no "ahmed" does: before an article or the like.
+        return after in _AFTER_PAST_TENSE or not ordinary_words().isdisjoint((word[:-2], word[:-1]))
 
     def _learn_lead(self, start: int, end: int) -> None:
         parts = self.old.parts
@@ -215,6 +262,9 @@ class MentionFinder:
         while i < len(folded) and i - end <= _LONGEST_GAP:
             word = folded[i]
             if word in parts:
+                if word == folded[i - 1] and word in ordinary_words():
+                    # "rose rose early" of rose hill.
+                    break
                 part |= parts[word]
                 end = i + 1
             elif not (
@@ -226,7 +276,11 @@ class MentionFinder:
             ):
                 break
             i += 1
-        if end > start + 1 and first == FAMILY and ordinary_words().issuperset(folded[start:end]):
+        if (
+            end > start + 1
+            and (first == FAMILY or part != FULL)
+            and ordinary_words().issuperset(folded[start:end])
+        ):
             # "young will sing" of will young: common words in another order are no name.
             end, part = start + 1, first
         while end < len(folded) and folded[end] in _NUMERALS:
@@ -265,6 +319,7 @@ class MentionFinder:
         return (
             word.endswith(".")
             and word[0] in self.old.initials
+            and word not in _NO_INITIALS
             and INITIAL.fullmatch(word) is not None
         )
 
@@ -278,5 +333,5 @@ class MentionFinder:
         part = parts[folded[places[0]]]
         for k in places:
             part |= parts[folded[k]]
-        before, after = pieces[: places[0]], pieces[places[-1] + 1 :]
-        return Mention(i, i + 1, part, "".join(before), "".join(after))
+        before, after = "".join(pieces[: places[0]]), "".join(pieces[places[-1] + 1 :])
+        return Mention(i, i + 1, part, "" if before in _ARABIC_ARTICLES else before, after)

@@ -29,6 +29,8 @@ _NEIGHBOURS = (
     *("no_NO", "pl_PL", "pt_BR", "ro_RO", "sv_SE"),
 )
 _SHORTEST, _LONGEST = 3, 10
+_NO_NEW_NAMES = frozenset({"ben", "della", "nee", "shah", "von"})
+"""Names that read as part of another one: "carla nee ( born 1950 )", "otto von"."""
 _ATTEMPTS = 16
 _NEXT_GIVEN, _NEXT_FAMILY = 7, 1013
 
@@ -42,6 +44,7 @@ def _usable(names: Iterable[str]) -> list[str]:
         and name.isalpha()
         and _SHORTEST <= len(name) <= _LONGEST
         and name not in ordinary
+        and name not in _NO_NEW_NAMES
     )
 
 

@@ -63,7 +63,7 @@ def filter_needles(bios: pa.Table, facts: pa.Array | pa.ChunkedArray) -> NeedleS
 
     A needle is about one person, opens with that person's name, which no other biography has or
     mentions, states at least `LEAST_FACTS` facts, and is neither among the shortest nor the
-    longest 2.5 % of all biographies: a needle's length must not tell it from the hay.
+    longest 2.5 % of persons, who are the hay: a needle's length must not tell it from them.
 
     Args:
         bios: the columns of ``ANONYMIZED_SCHEMA`` and ``token_count`` (int32).
@@ -76,8 +76,9 @@ def filter_needles(bios: pa.Table, facts: pa.Array | pa.ChunkedArray) -> NeedleS
     if bios.num_rows == 0:
         return NeedleSelection(bios, dict.fromkeys(RULES, 0), 0)
     lengths = bios["token_count"]
+    of_hay = lengths.filter(bios["is_person"])
     shortest, longest = pc.quantile(
-        lengths, [_TAIL, 1 - _TAIL], interpolation="nearest"
+        of_hay if len(of_hay) else lengths, [_TAIL, 1 - _TAIL], interpolation="nearest"
     ).to_pylist()
     names = bios["name"].to_pylist()
     texts = bios["bio"].to_pylist()

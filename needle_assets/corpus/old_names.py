@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from needle_assets.corpus.spelling import fold, holds_word, in_other_script, plain_text, words_of
-from needle_assets.corpus.words import FUNCTION_WORDS, ordinary_words, word_set
+from needle_assets.corpus.words import ordinary_words, word_set
 
 GIVEN, FAMILY = 1, 2
 FULL = GIVEN | FAMILY
@@ -46,6 +46,7 @@ PARTICLES = word_set(
 QUOTES = frozenset({'"', "'"})
 INITIAL = re.compile(r"(?:[^\W\d_]\.-?){1,4}|[^\W\d_]")
 
+_AND = frozenset({"y", "e", "i"})
 _PARTICLES_OR_GIVEN = frozenset({"al", "mac", "van"})
 _NO_PLAIN_WORD = HONORIFICS | SUFFIXES | PARTICLES | {"of"}
 _NAME_FIELDS = word_set(
@@ -66,6 +67,13 @@ _ALIAS_FIELDS = word_set(
     artname codename warname nomdeguerre birthalias moniker
     """
 )
+_ENDS_LIKE_NAME = re.compile(r"names?$")
+# What else has a name in an infobox: "spouse_name", "image_name", "ship_name", "native_name_lang".
+_OF_SOMETHING_ELSE = re.compile(
+    r"image|file|lang|ship|spouse|partner|wife|husband|father|mother|parent|child|team|club|school|"
+    r"college|universit|stadium|constituency|company|label|font|signature|show|series|web|horse|"
+    r"dog|party|honorific|office|district|character|module|event|award|place|country|state"
+)
 _NEW_FORM = word_set("née nee né born aka a.k.a. alias formerly later ; /")
 _MAIDEN = frozenset({"née", "nee", "né"})
 _STYLES = word_set(
@@ -84,7 +92,9 @@ _BETWEEN_ALIASES = re.compile(r" [;/|,&] | or |\"")
 def is_name_field(key: str) -> bool:
     """Whether an infobox field of that key says how the person is called."""
     plain = _plain_key(key)
-    return plain in _NAME_FIELDS or plain in _ALIAS_FIELDS
+    if plain in _NAME_FIELDS or plain in _ALIAS_FIELDS:
+        return True
+    return bool(_ENDS_LIKE_NAME.search(plain)) and not _OF_SOMETHING_ELSE.search(plain)
 
 
 @cache
@@ -229,7 +239,7 @@ class OldName:
             words = [word for word in fold(piece).split() if word not in "()[]\"',"]
             if not 0 < len(words) <= _LONGEST_ALIAS:
                 continue
-            self._require([word for word in words if word not in FUNCTION_WORDS])
+            self._require(words)
             if any(map(in_other_script, words)):
                 continue
             self.add_phrase(words, GIVEN)
@@ -270,7 +280,8 @@ def _start_of_surname(words: Sequence[str], places: Sequence[int]) -> int:
         return len(words)
     for i in range(places[0] + 1, places[-1]):
         if words[i] in PARTICLES:
-            return i
+            # "y" joins two surnames, "van" opens one.
+            return max(i - 1, places[0] + 1) if words[i] in _AND else i
     return places[-1]
 
 
@@ -284,16 +295,19 @@ def _forms_in(value: str) -> Iterator[list[str]]:
     inside: list[str] = []
     native: list[str] = []
     depth = 0
+    renewed = False
     for word in plain_text(value).split():
         if word in "([{":
             depth += 1
         elif word in ")]}":
             depth = max(0, depth - 1)
+            renewed = False
         elif word.lower() in _NEW_FORM:
             outside.append([word] if word.lower() in _MAIDEN else [])
+            renewed = True
         elif in_other_script(word):
             native.append(word)
-        elif depth:
+        elif depth and not renewed:
             inside.append(word)
         else:
             outside[-1].append(word)

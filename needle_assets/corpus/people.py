@@ -26,7 +26,7 @@ _INSTITUTIONS_AND_WORKS = word_set(
     """
     foundation institution institute school college university museum album song film series show
     programme program magazine newspaper book novel website list surname sitcom manga anime comic
-    podcast blog channel game opera musical hospital
+    podcast blog channel game opera musical hospital story
     """
 )
 _VESSELS = word_set(
@@ -69,6 +69,7 @@ _CLOSING = frozenset({"-rrb-", ")"})
 _AFTERTHOUGHTS = word_set("the a an most perhaps also originally popular famous")
 _RELATIVE = frozenset({"who", "whose", "which", "that", "where", "when", "whom"})
 _COPULAS = frozenset({"is", "was", "are", "were", "been"})
+_STANDS_FOR = frozenset({"name", "title", "series", "set", "collection", "trilogy"})
 _PSEUDONYMS = frozenset({"pseudonym", "pseudonyms", "name", "nom"})
 
 _PERSON_KEYS = word_set(
@@ -218,8 +219,19 @@ def _predicate(words: list[str]) -> tuple[str, _NounPhrase]:
                 in_relative = False
                 continue
             rest = words[i + 1 :]
-            return word, _noun_phrase(rest[2:] if rest[:2] == ["one", "of"] else rest)
+            return word, _thing_named(rest[2:] if rest[:2] == ["one", "of"] else rest)
     return "", _NounPhrase([], "")
+
+
+def _thing_named(words: list[str]) -> _NounPhrase:
+    """The noun phrase, or what stands for it: ships in "the name of two ships of the navy"."""
+    phrase = _noun_phrase(words)
+    if phrase.follower == "of" and phrase.nouns and phrase.nouns[-1] in _STANDS_FOR:
+        named = _noun_phrase(words[words.index("of") + 1 :])
+        head = named.nouns[-1].removesuffix("s") if named.nouns else ""
+        if head in _GROUPS | _INSTITUTIONS_AND_WORKS | _VESSELS | _ANIMALS | _FICTIONS:
+            return _NounPhrase([*named.nouns[:-1], head], "")
+    return phrase
 
 
 def _noun_phrase(words: list[str]) -> _NounPhrase:

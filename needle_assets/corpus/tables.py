@@ -3,6 +3,8 @@
 How the rows come about, and the columns that later rooms add, do not belong here.
 """
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -48,6 +50,28 @@ def require_columns(bios: pa.Table, *columns: str) -> None:
             f"the biographies lack the columns {', '.join(missing)}; they have "
             f"{', '.join(bios.column_names)}; materialize anonymized_bios again"
         )
+
+
+def require_rows(kept: pa.Table, total: int, funnel: Mapping[str, int], what: str) -> None:
+    """Check that something is left, so that what failed is named where it failed.
+
+    Args:
+        kept: the rows left.
+        total: rows there were.
+        funnel: rows left out, by reason.
+        what: what the rows were wanted as.
+
+    Raises:
+        CorpusError: nothing is left; the message says why, the most frequent reason first.
+    """
+    if kept.num_rows:
+        return
+    reasons = sorted(funnel.items(), key=lambda item: -item[1])
+    said = ", ".join(f"{reason} ({count:,})" for reason, count in reasons if count)
+    raise CorpusError(
+        f"none of {total:,} biographies can be used as {what}: {said or 'there are none'}; use "
+        "another corpus (NEEDLE_CORPUS)"
+    )
 
 
 def column_of(raw: pa.Table, column: str, bios: pa.Table) -> pa.ChunkedArray:

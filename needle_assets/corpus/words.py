@@ -1,9 +1,9 @@
 """Words that mean something besides a name, and names that mean little else.
 
-From faker's lists, read once, and from `ordinary_words.txt`: English words that occur in
-biographies and that a language model's vocabulary holds in lower case, faker's names left out but
-for those that mean something too; read through by hand. New names for people (`names`), and where
-a name stands in a text, do not belong here.
+From faker's lists, read once, and from `ordinary_words.txt`: words that a language model's
+vocabulary holds in lower case, and that occur in biographies or are frequent in a spelling
+checker's list of English; faker's names left out but for those that mean something too, chosen by
+hand. New names for people (`names`), and where a name stands in a text, do not belong here.
 """
 
 import re
@@ -64,6 +64,8 @@ _PEOPLES_AND_PLACES = word_set(
     alexandria blackburn britain dakota devon erie hamilton hawthorn olympia sierra sofia
     venezuelan venice vienna vietnamese victoria wales warsaw warwick washington wellington
     westminster windsor york yorkshire
+    alicante aragon bilbao braga burgos cadiz coimbra cordoba galicia granada guimaraes lima murcia
+    palma porto salamanca santos segovia seville toledo valencia zaragoza
     """
 )
 

@@ -3,6 +3,8 @@
 How it labels, and what agrees, is the labels room's affair.
 """
 
+from collections import Counter
+
 import pyarrow as pa
 
 from needle_assets.batches import map_batches, worker_count
@@ -12,6 +14,7 @@ from needle_assets.labels.agreement import compare, compared_rule_labels
 from needle_assets.labels.llm import LLMLabeler, resolve_labeler
 from needle_assets.labels.rules import label_table
 from needle_assets.labels.tables import Labeled, quarantine_table
+from needle_assets.labels.task import LabelError
 from needle_assets.settings import Settings
 
 
@@ -47,8 +50,30 @@ def label_bios(
         progress=progress("Labels by the model"),
     )
     labeled = labeler.label(bios)
+    _require_answers(labeled, bios.num_rows)
     rules = map_batches(
         label_table, bios, workers=workers, progress=progress("Labels by rules, to compare")
     )
     compared = compare(labeled.labels, rules=rules, bios=bios)
     return Labeled(compared, labeled.quarantine)
+
+
+_LOST = 0.01
+"""Share of needles whose requests may fail for good. More is a server that was down for a while:
+labels made without them would count as up to date."""
+
+
+def _require_answers(labeled: Labeled, asked: int) -> None:
+    quarantine = labeled.quarantine
+    outcomes = quarantine["outcome"].to_pylist()
+    failed = outcomes.count("error")
+    if failed > _LOST * asked:
+        first = quarantine["reason"][outcomes.index("error")].as_py()
+        raise LabelError(
+            f"{failed:,} of {asked:,} requests to the labeler failed, the first with: {first}. "
+            "Run again: the answers that came are kept, and only the others are asked for"
+        )
+    if not labeled.labels.num_rows:
+        reasons = Counter(quarantine["reason"].to_pylist()).most_common(1)
+        said = "".join(f": {reason} ({count:,} times)" for reason, count in reasons)
+        raise LabelError(f"none of {asked:,} needles got a label{said}; try another labeler")

@@ -90,6 +90,9 @@ class Launched:
 _LAUNCHED_TAG = "needle/launched_on"
 """Tag of the runs of this module: the store that they were launched on."""
 
+_HISTORY = 1000
+"""Evaluations of a check that are looked through, the latest first."""
+
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -187,14 +190,21 @@ class Launcher:
         except dg.Failure as failure:
             raise LaunchError(failure.description or str(failure)) from failure
         except DagsterAssetCheckFailedError as error:
-            said = "; ".join(
-                f"{evaluation.check_name}: {evaluation.description}"
-                for evaluation in self._evaluations(asset)
+            failed = [
+                evaluation
+                for evaluation in self._evaluations(asset, partition)
                 if evaluation and not evaluation.passed
-            )
+            ]
+            said = "; ".join(f"{one.check_name}: {one.description}" for one in failed)
+            pages = [
+                self._settings.root / "data_docs" / one.check_name
+                for one in failed
+                if "data_docs" in one.metadata
+            ]
+            name = f"{asset}[{partition}]" if partition else asset
             raise LaunchError(
-                f"{asset} failed its check {said}. Look at the data docs under "
-                f"{self._settings.root / 'data_docs'}, or at the check in the UI (make ui)"
+                f"{name} failed its check {said}. Look at the check in the UI (make ui)"
+                + "".join(f", or at {page}" for page in pages)
             ) from error
 
     def _is_current(self, asset: str, partition: str | None) -> bool:
@@ -204,30 +214,48 @@ class Launcher:
         if version_tag(made, CODE_VERSION) != code_version(asset, self._settings):
             return False
         parents = self._definitions.resolve_asset_graph().get(dg.AssetKey(asset)).parent_keys
-        return self._is_checked(asset) and all(
+        return self._is_checked(asset, partition) and all(
             self._saw_latest(made, key.to_user_string(), partition) for key in parents
         )
 
-    def _is_checked(self, asset: str) -> bool:
+    def _is_checked(self, asset: str, partition: str | None) -> bool:
         """Whether the rows that are there passed every blocking check: else it must fail again."""
-        made = self.instance.fetch_materializations(dg.AssetKey(asset), limit=1).records[0]
         return all(
-            evaluation is not None
-            and evaluation.passed
-            and evaluation.target_materialization_data is not None
-            and evaluation.target_materialization_data.storage_id == made.storage_id
-            for evaluation in self._evaluations(asset)
+            evaluation is not None and evaluation.passed
+            for evaluation in self._evaluations(asset, partition)
         )
 
-    def _evaluations(self, asset: str) -> Iterator[dg.AssetCheckEvaluation | None]:
-        """What each blocking check of an asset said last; None where it never ran to its end."""
+    def _evaluations(
+        self, asset: str, partition: str | None
+    ) -> Iterator[dg.AssetCheckEvaluation | None]:
+        """What each blocking check said of the rows that are there; None where it said nothing.
+
+        A check of a partitioned asset has one history for all partitions.
+        """
+        made = self.instance.fetch_materializations(
+            dg.AssetRecordsFilter(
+                asset_key=dg.AssetKey(asset),
+                asset_partitions=None if partition is None else [partition],
+            ),
+            limit=1,
+        ).records[0]
         graph = self._definitions.resolve_asset_graph()
         for check in graph.get(dg.AssetKey(asset)).check_keys:
             if graph.get(check).blocking:
-                record = self.instance.get_latest_asset_check_evaluation_record(check)
-                evaluation = record.evaluation if record else None
-                # A check that was planned leaves a record too, of another kind.
-                yield evaluation if isinstance(evaluation, dg.AssetCheckEvaluation) else None
+                history = self.instance.event_log_storage.get_asset_check_execution_history(
+                    check, limit=_HISTORY
+                )
+                yield next(
+                    (
+                        record.evaluation
+                        for record in history
+                        # A check that was planned leaves a record too, of another kind.
+                        if isinstance(record.evaluation, dg.AssetCheckEvaluation)
+                        and (target := record.evaluation.target_materialization_data)
+                        and target.storage_id == made.storage_id
+                    ),
+                    None,
+                )
 
     def _saw_latest(
         self, made: dg.AssetMaterialization, parent: str, partition: str | None

@@ -15,7 +15,7 @@ _RULES: dict[str, tuple[int, tuple[str, ...]]] = {
         2,
         (
             "labeler", "endpoint_url", "labeler_model", "labeler_json_schema",
-            "labeler_input_price", "labeler_output_price",
+            "labeler_input_price", "labeler_output_price", "gold",
         ),
     ),
     "label_review": (1, ()),

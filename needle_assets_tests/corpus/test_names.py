@@ -49,6 +49,12 @@ def test_names_are_short_lower_case_ascii_and_nothing_else(words: tuple[str, ...
     assert not ordinary_words().intersection(words)
 
 
+def test_no_new_name_reads_as_part_of_another() -> None:
+    # "carla nee ( born 1950 )" has a maiden name, "otto von" lacks a surname.
+    assert not {"nee", "von", "shah"} & set(family_names())
+    assert not {"ben", "della"} & {name for gender in GENDERS for name in given_names(gender)}
+
+
 def test_words_with_another_meaning_are_told_from_names() -> None:
     for word in ("will", "may", "young", "king", "cape", "georgia", "april", "footballer"):
         assert word in ordinary_words()

@@ -75,11 +75,17 @@ def test_a_name_is_mentioned_only_where_it_stands_whole() -> None:
     assert needles_of(table).table["name"].to_pylist() == ["tom rye lund", "eve ash"]
 
 
-def test_the_window_of_lengths_is_that_of_all_biographies() -> None:
-    table = bios_of(*(ordinary(i, tokens=i) for i in range(201)))
+def test_the_window_of_lengths_is_that_of_persons_who_are_the_hay() -> None:
+    bands = [("the quells", f"the quells {FACTS}", False, 900)] * 50
+    table = bios_of(*(ordinary(i, tokens=i) for i in range(201)), *bands)
     lengths = needles_of(table).table["token_count"].to_pylist()
     # 2.5 % of 200 steps is 5 on either side.
     assert (lengths[0], lengths[-1], len(lengths)) == (5, 195, 191)
+
+
+def test_a_corpus_without_persons_has_no_needles() -> None:
+    selection = needles_of(bios_of(("the quells", f"the quells {FACTS}", False, 50)))
+    assert (selection.table.num_rows, selection.funnel[RULES[0]]) == (0, 1)
 
 
 def test_a_corpus_without_rows_has_no_needles() -> None:

@@ -19,6 +19,8 @@ from needle_assets.corpus.old_names import FAMILY, FULL, GIVEN, OldName, is_name
         ("nora quell-vance",
          {"nora": GIVEN, "quell-vance": FAMILY, "quell": FAMILY, "vance": FAMILY}),
         ("quell", {"quell": GIVEN}),
+        # "y" joins two surnames.
+        ("juan quell y vance", {"juan": GIVEN, "quell": FAMILY, "vance": FAMILY}),
     ],
 )  # fmt: skip
 def test_parts_of_a_title(title: str, parts: dict[str, int]) -> None:
@@ -43,8 +45,7 @@ def test_titles_without_a_name(title: str) -> None:
         ("nora quell", {"name": "the lord vance iii"},
          {"nora", "quell", "the", "lord", "vance", "iii"}),
         ("nora quell", {"name": "<none>"}, {"nora", "quell"}),
-        # Of a nickname the words of grammar may remain.
-        ("nora quell", {"nickname": "the king"}, {"nora", "quell", "king"}),
+        ("nora quell", {"nickname": "the king"}, {"nora", "quell", "the", "king"}),
         ("nora quell", {"birth_name": "ada vance -lrb- later brandt -rrb-"},
          {"nora", "quell", "ada", "vance", "brandt"}),
     ],
@@ -64,6 +65,7 @@ def test_traces_are_found_without_accents_and_inside_compounds() -> None:
 def test_maiden_names_are_family_names() -> None:
     old = OldName.of("nora quell", {"birth_name": "née vance", "maiden_name": "brandt"})
     assert old.parts["vance"] == old.parts["brandt"] == FAMILY
+    assert OldName.of("nora quell", {"name": "nora quell ( née vance )"}).parts["vance"] == FAMILY
 
 
 def test_a_whole_form_is_a_phrase_and_the_longest_comes_first() -> None:
@@ -85,7 +87,10 @@ def test_a_whole_form_is_a_phrase_and_the_longest_comes_first() -> None:
         ("name2", True),
         ("native_name_lang", False),
         ("birth_date", False),
+        ("subject_name", True),
         ("teamname", False),
+        ("spouse_name", False),
+        ("othertournaments", False),
         ("imagename", False),
         ("known_for", False),
     ],

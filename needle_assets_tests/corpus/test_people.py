@@ -39,6 +39,9 @@ GOLD = Path(__file__).parents[3] / "shared" / "data" / "gold_labels_dev.jsonl"
         "nora quell was an african elephant at the zoo .",
         "nora quell is the mascot of a club .",
         "nora quell is a manga series by ada finch .",
+        "nora quell is a series of novels by ada finch .",
+        "nora quell is the name of two ships of the navy .",
+        "nora quell is the name of several people .",
     ],
 )
 def test_first_sentences_about_no_person(sentence: str) -> None:
@@ -70,6 +73,8 @@ def test_first_sentences_about_no_person(sentence: str) -> None:
         "nora quell was the owner of a circus elephant .",
         "nora quell is a dog musher .",
         "nora quell is a television series regular .",
+        "nora quell is the stage name of a singer from ghent .",
+        "nora quell is the pen name of ada finch , the author of a series of novels .",
         "nora quell is a member of the royal family .",
     ],
 )

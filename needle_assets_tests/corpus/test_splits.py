@@ -81,6 +81,12 @@ def test_rows_of_one_person_fall_on_one_side() -> None:
     assert apart[0::2] != apart[1::2]
 
 
+def test_rows_without_a_title_are_not_one_person() -> None:
+    table = numbered(100)
+    titles = pa.array([None] * 100, pa.string())
+    assert assign_splits(table, seed=3, persons=titles) == assign_splits(table, seed=3)
+
+
 def test_shares_are_about_the_fractions_asked_for() -> None:
     counts = Counter(assign_splits(numbered(4000), seed=3).to_pylist())
     # Three standard deviations of a share of 4,000 draws are under 2.4 %.
@@ -154,6 +160,19 @@ def test_each_kind_of_leak_is_seen() -> None:
 def test_likeness_within_a_side_is_no_leak() -> None:
     table = bios_of(("sue ash", LONG), ("kim roe", LONG))
     assert split_leaks(with_sides(table, "test", "test")).free
+
+
+@pytest.mark.parametrize("others", [0, 1, 14, 15, 40])
+def test_a_near_duplicate_is_seen_among_any_number_of_its_kind(others: int) -> None:
+    """All pairs are compared in small groups, some in large ones: each row has one at least."""
+    rows = [(f"ada finch{i}", f"( born {i + 1} may 1950 ) {LONG}") for i in range(others + 1)]
+    table = bios_of(("tom rye", "sold eleven boats to a baker ."), *rows)
+    for odd in (1, len(rows)):
+        sides = ["train" if row == odd else "test" for row in range(table.num_rows)]
+        pairs = split_leaks(with_sides(table, *sides)).near_duplicates
+        assert {row for pair in pairs for row in pair if row != odd} <= set(range(1, others + 2))
+        assert all(odd in pair for pair in pairs)
+        assert bool(pairs) == bool(others)
 
 
 @settings(max_examples=40, deadline=None)

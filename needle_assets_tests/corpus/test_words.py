@@ -28,7 +28,8 @@ def test_a_name_that_is_a_word_too_is_borne_and_ordinary_but_not_known() -> None
 def test_common_words_of_biographies_are_ordinary() -> None:
     # Months, places, verbs, adjectives, adverbs, trades and things that are surnames somewhere.
     words = (
-        "april lincoln won served strong socially rivers stone sting known towns bench seal texas"
+        "april lincoln won served strong socially rivers stone sting known towns bench seal texas "
+        "brown cotton barn odd weird diesel pie stones walker steward santos"
     )
     assert ordinary_words().issuperset(words.split())
 

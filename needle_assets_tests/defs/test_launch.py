@@ -9,7 +9,7 @@ import pytest
 
 from needle_assets.definitions import build_defs
 from needle_assets.defs import checks, launch
-from needle_assets.defs.assets import corpus, needles
+from needle_assets.defs.assets import corpus, haystacks, needles
 from needle_assets.defs.launch import (
     Launcher,
     LaunchError,
@@ -18,8 +18,10 @@ from needle_assets.defs.launch import (
     registered_lengths,
 )
 from needle_assets.errors import NeedleError
+from needle_assets.haystack.assembly import build_haystacks
 from needle_assets.storage import StorageError
 from needle_assets_tests.defs.test_assets import shorten, spoiled
+from needle_assets_tests.defs.test_trust import with_a_cut_needle
 from needle_assets_tests.defs.world import (
     LENGTH,
     MODEL,
@@ -196,6 +198,21 @@ def test_what_failed_its_check_is_not_built_upon(
                 launcher_of(world).bring_up_to_date("needle_labels")
     assert not launcher_of(world).bring_up_to_date("needle_labels").reused
     assert launcher_of(world).bring_up_to_date("needle_labels").reused
+
+
+def test_a_length_that_failed_its_check_is_not_reused_when_another_passed_since(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(world.instance, ["640"], [])
+    with monkeypatch.context() as patch:
+        patch.setattr(haystacks, "build_haystacks", with_a_cut_needle(build_haystacks))
+        with pytest.raises(LaunchError, match=r"haystacks\[640\] failed its check .* at 640: "):
+            launcher_of(world).bring_up_to_date("haystacks", "640")
+        assert launcher_of(world).bring_up_to_date("haystacks", LENGTH).reused
+    world.run("haystacks", partition=LENGTH)
+    assert not launcher_of(world).bring_up_to_date("haystacks", "640").reused
+    assert launcher_of(world).bring_up_to_date("haystacks", "640").reused
+    assert launcher_of(world).bring_up_to_date("haystacks", LENGTH).reused
 
 
 def test_what_was_never_checked_is_not_built_upon(

@@ -12,6 +12,7 @@ import pytest
 from dagster._core.errors import DagsterAssetCheckFailedError
 from upath import UPath
 
+from needle_assets.corpus.tables import RAW_SCHEMA
 from needle_assets.defs.assets import haystacks
 from needle_assets.defs.checks import split_is_leak_free
 from needle_assets.haystack.assembly import build_haystacks
@@ -72,7 +73,7 @@ def test_every_prompt_was_certified(finished: World) -> None:
     assert evaluation.passed
     assert evaluation.blocking
     rows = finished.table("haystacks", LENGTH).num_rows
-    assert evaluation.description == f"{rows} prompts keep every rule"
+    assert evaluation.description == f"at {LENGTH}: {rows} prompts keep every rule"
     assert all(row["broken"] == 0 for row in rows_of(evaluation, "rules"))
 
 
@@ -101,6 +102,38 @@ def test_a_damaged_needle_fails_the_check_and_is_not_uploaded(
     assert not evaluation.passed
     assert "needle: 1" in (evaluation.description or "")
     assert world.outputs()[f"finetune_upload/{LENGTH}.json"] == receipt
+
+
+# --- corpora without a needle ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "asset", "message"),
+    [
+        ("ada finch", "it rained .", "anonymized_bios", "as hay: the name is not in the text"),
+        (
+            "the quells",
+            "the quells are a rock band from ghent who play very loud .",
+            "filtered_needles",
+            r"as needles: not a person \(3\)",
+        ),
+    ],
+)
+def test_a_corpus_of_which_nothing_is_left_says_why(
+    world: World, title: str, text: str, asset: str, message: str
+) -> None:
+    row = {"title": title, "infobox": [], "text": text}
+    raw = pa.Table.from_pylist([{"bio_id": str(i), **row} for i in range(3)], schema=RAW_SCHEMA)
+    write_table(UPath(world.store / "assets" / "raw_wiki_bio.parquet"), raw)
+    with pytest.raises(dg.Failure, match=f"none of 3 biographies can be used {message}"):
+        world.run("anonymized_bios", "filtered_needles")
+    failed = world.instance.get_runs(limit=1)[0]
+    assert [
+        event.step_key
+        for event in world.instance.all_logs(
+            failed.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+        )
+    ] == [asset]
 
 
 # --- labels ------------------------------------------------------------------------------------
@@ -175,6 +208,34 @@ def test_an_answer_that_is_no_label_is_asked_for_again_and_then_quarantined(worl
     # By rules nothing is left to quarantine: the table is emptied, not kept.
     world.run("needle_labels")
     assert world.table("label_quarantine").num_rows == 0
+
+
+def test_a_server_that_was_down_for_a_while_loses_no_needle(world: World) -> None:
+    few_needles(world, 20)
+    names = world.table("filtered_needles")["name"].to_pylist()[:3]
+    known = world.server.reply
+
+    def reply(request: ChatRequest) -> Reply:
+        down = any(name in request.user.splitlines()[-1] for name in names)
+        return Reply(status=500) if down else known(request)
+
+    before = world.outputs()["needle_labels.parquet"]
+    world.server.reply = reply
+    with pytest.raises(dg.Failure, match="3 of 20 requests to the labeler failed.*Run again"):
+        world.run("needle_labels", **of_a_model(world))
+    assert world.outputs()["needle_labels.parquet"] == before
+    world.server.reply = known
+    world.server.requests.clear()
+    world.run("needle_labels", **of_a_model(world))
+    assert world.server.count == 3
+    assert world.table("needle_labels").num_rows == 20
+
+
+def test_a_labeler_that_labels_nobody_says_why(world: World) -> None:
+    few_needles(world, 3)
+    world.server.reply = lambda _: Reply(refusal="I would rather not.")
+    with pytest.raises(dg.Failure, match=r"none of 3 needles got a label: the model refused"):
+        world.run("needle_labels", **of_a_model(world))
 
 
 def test_hand_labels_are_compared_with_when_they_are_set(world: World, tmp_path: Any) -> None:

@@ -8,7 +8,7 @@ from needle_assets.corpus.anonymize import anonymize
 from needle_assets.corpus.readers import read_corpus
 from needle_assets.corpus.sample import sample_corpus
 from needle_assets.corpus.splits import assign_splits
-from needle_assets.corpus.tables import column_of
+from needle_assets.corpus.tables import column_of, require_rows
 from needle_assets.defs import metadata
 from needle_assets.defs.automation import when_inputs_change
 from needle_assets.defs.failures import as_failure
@@ -43,6 +43,7 @@ def anonymized_bios(
             workers=worker_count(settings.workers),
             progress=progress("Anonymising"),
         )
+        require_rows(anonymized.table, anonymized.total, anonymized.funnel, "hay")
         tokens = tokenizer.reference.count(anonymized.table["bio"].to_pylist())
         titles = column_of(raw_wiki_bio, "title", anonymized.table)
         bios = anonymized.table.append_column("token_count", pa.array(tokens)).append_column(
@@ -54,7 +55,8 @@ def anonymized_bios(
             "tokens": int(tokens.sum()),
             "tokenizer": tokenizer.reference.name,
             "dropped": metadata.counts("reason", anonymized.funnel),
-            "persons": metadata.value_counts(bios["person_reason"]),
+            "persons": metadata.value_counts(bios["is_person"]),
+            "person_reasons": metadata.value_counts(bios["person_reason"]),
             "splits": metadata.value_counts(bios["split"]),
             "token_histogram": metadata.token_histogram(tokens, "Tokens of a biography"),
         },

@@ -69,7 +69,7 @@ def haystacks(
             tokenizer=tokenizer.reference,
         )
     yield metadata.materialized(table, _metadata(table, settings))
-    yield _check_result(certificate)
+    yield _check_result(certificate, length)
 
 
 def _design(length: int, settings: Settings) -> HaystackDesign:
@@ -100,13 +100,16 @@ def _metadata(table: pa.Table, settings: Settings) -> dict[str, object]:
     }
 
 
-def _check_result(certificate: Certificate) -> dg.AssetCheckResult:
+def _check_result(certificate: Certificate, length: int) -> dg.AssetCheckResult:
     broken = [f"{result.rule}: {result.failed} ({result.detail})" for result in certificate.broken]
+    said = "; ".join(broken) or f"{certificate.rows} prompts keep every rule"
     return dg.AssetCheckResult(
         check_name="lengths_certified",
         passed=certificate.passed,
-        description="; ".join(broken) or f"{certificate.rows} prompts keep every rule",
+        # The check has one history for all lengths.
+        description=f"at {length}: {said}",
         metadata={
+            "context_length": length,
             "rules": metadata.records(
                 {
                     "rule": RULES[result.rule],

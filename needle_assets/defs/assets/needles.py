@@ -1,11 +1,14 @@
 """The needles group: bios fit to be asked about, and their labels."""
 
+from pathlib import Path
+
 import dagster as dg
 import pyarrow as pa
 
+from needle_assets.audit.gold import read_gold
 from needle_assets.batches import map_batches, worker_count
 from needle_assets.corpus.needles import filter_needles
-from needle_assets.corpus.tables import column_of
+from needle_assets.corpus.tables import column_of, require_rows
 from needle_assets.defs import metadata
 from needle_assets.defs.automation import when_inputs_change
 from needle_assets.defs.failures import as_failure
@@ -34,6 +37,7 @@ def filtered_needles(
             progress=progress("Counting facts"),
         )
         selection = filter_needles(anonymized_bios, known["facts"])
+        require_rows(selection.table, selection.total, selection.funnel, "needles")
     return metadata.materialized(
         selection.table,
         {
@@ -57,6 +61,9 @@ def needle_labels(
 ) -> dg.Output[pa.Table]:
     """What each needle says about its person, as canonical JSON and one column per field."""
     with as_failure():
+        if settings.gold:
+            # The check reads it after labels were paid for.
+            read_gold(Path(settings.gold))
         infoboxes = column_of(raw_wiki_bio, "infobox", filtered_needles)
         bios = filtered_needles.append_column("infobox", infoboxes)
         labeled = label_bios(bios, settings, endpoint, progress)
