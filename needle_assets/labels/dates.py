@@ -42,10 +42,20 @@ def _pattern(year: str, alone: str) -> re.Pattern[str]:
     return re.compile(forms, re.VERBOSE)
 
 
-_BRACKET_DATE = _pattern(_EARLY_YEAR, _YEAR + r"|[1-9]\d\d(?=\s+(?:--|-)\s|\s*$)")
+_BRACKET_DATE = _pattern(_EARLY_YEAR, _YEAR + r"|[1-9]\d\d(?=\s+(?:--|-)\s|\s*$|[-/][1-9]\d\d\s)")
 _TEXT_DATE = _pattern(_YEAR, _YEAR)
 
-_EDITORIAL = re.compile(r"-lsb-.*?-rsb-|\[[^\]]*\]|\([^()]*\)")
+# The corpus writes "-lsb- ... ]" too.
+_EDITORIAL = re.compile(r"-lsb-.*?(?:-rsb-|\])|\[[^\]]*\]|\([^()]*\)")
+# "595-690 ah , 1199 -- 1291 ce": the years of another calendar stand beside ours.
+_OTHER_CALENDAR = re.compile(
+    r"(?<![\w.])\d{1,4}(?:\s?(?:--|[-/\u2013])\s?\d{1,4})?\s+(?:ah|a\.h\.|hijri|bs)(?![\w.])"
+)
+# "c. 12 -- 44": years of two digits, where a bracket holds nothing else.
+_ANCIENT = re.compile(
+    r"(?:born )?(?:(?:c\.|ca\.|circa|ad) )?(\d{2,3})(?: (?:ad|ce))?"
+    r" (?:--|[-\u2013\u2014]) (?:died )?(?:(?:c\.|ca\.|circa|ad) )?(\d{2,3})(?: (?:ad|ce))?"
+)
 _SHORT_RANGE = re.compile(
     r"(?<![\d-])((?:1\d|20)\d\d)\s*(?:--|[-\u2013\u2014])\s*(\d\d)(?=\s*(?:$|[;,)]))"
 )
@@ -56,13 +66,14 @@ _TIGHT_RANGE = re.compile(
     r"|(?<=(?<!\d)\d{4})(?=" + _MONTH + r"|[0-3]?\d\s+" + _MONTH + r")"
 )
 # "1300-1310 -- 1378": beside a dash between spaces, a tight one is within one date.
+_TIGHT_WORD = re.compile(r"(?<![\w.])(b|d|c|ca)\.(?=\d)")
 _SPACED_RANGE = re.compile(r"\s(?:--|[-\u2013\u2014])\s")
 _RANGE = re.compile(
     r"(?:^|(?<=[\s\d?.]))(?:--|[-\u2013\u2014])(?=[\s\d?]|$|c\.|d\.|died)|(?<=\d\s)(?:to|until)(?=\s)"
 )
 _NOT_A_LIFE = re.compile(
-    r"(?<![\w.])(?:fl\s?\.?|floruit|flourished|active|reign(?:ed)?|r\.|ruled|in office|married|m\.)"
-    r"\s[^;,]*"
+    r"(?<![\w.])(?:fl\s?\.?|floruit|flourished|active|reign(?:ed)?|r\.|ruled|in office|"
+    r"elected|served|mp|pope|married|m\.)\s[^;,]*"
 )
 _BIRTH_WORD = re.compile(r"(?<![\w-])(?:born|b\.|birth|baptised|baptized|bapt?\.|christened)(?!\w)")
 _DEATH_WORD = re.compile(
@@ -72,7 +83,7 @@ _DEATH_WORD = re.compile(
 # What may stand between "born" and its date: no other deed of the person.
 _GAP = (
     r"(?:(?:at the age of|aged|at age) \d{1,3}\b|"
-    r"(?!\b(?:(?!united)\w+ed|or|who|where|when|grew|began|"
+    r"(?!\b(?:(?!united)(?<!of )\w+ed|or|who|where|when|grew|began|"
     r"came|went|made|became|left|won|took|"
     r"after|before|age)\b)[^;()]){0,90}?"
 )
@@ -97,6 +108,15 @@ _RELATIVE = re.compile(
     r"\b(?:father|mother|parents|son|sons|daughter|daughters|brother|brothers|sister|sisters|wife"
     r"|husband|child|children|uncle|aunt|cousin|nephew|grand\w+|family|couple|partner|widow"
     r"|spouse|consort|another)\b"
+)
+
+
+# "he married anne , born 3 may 1950": his wife.
+_WEDDED = re.compile(r"\b(?:married|marrying|wed)\b.*,\s*$")
+# "the son of a farmer , he was born on 3 may 1950": the person again.
+_AGAIN = re.compile(
+    r", (?!(?:and|who|his|her)\b|\S+ (?:"
+    r"father|mother|son|daughter|brother|sister|wife|husband|child)\b)[\w'.-]+(?: [\w'.-]+)? was $"
 )
 
 
@@ -174,11 +194,14 @@ def in_bracket(bracket: str, opinion: SecondOpinion = no_opinion) -> Life:
         return NO_LIFE
     if "(" in text or "[" in text or "-lsb-" in text:
         text = _EDITORIAL.sub(" ", _EDITORIAL.sub(" ", text))
-    text = _OPEN_ENDED.sub(" ", _NOT_A_LIFE.sub(" ", text))
+    if ancient := _ANCIENT.fullmatch(text):
+        first, last = int(ancient[1]), int(ancient[2])
+        return Life(PartialDate(year=first), PartialDate(year=last)) if first < last else NO_LIFE
+    text = _OPEN_ENDED.sub(" ", _NOT_A_LIFE.sub(" ", _OTHER_CALENDAR.sub(" ", text)))
     text = _SHORT_RANGE.sub(_full_years, text)
     if not _SPACED_RANGE.search(text):
         text = _TIGHT_YEARS.sub(" -- ", text)
-    text = _TIGHT_RANGE.sub(" -- ", text)
+    text = _TIGHT_WORD.sub(r"\1. ", _TIGHT_RANGE.sub(" -- ", text))
     found = _dates(text, _BRACKET_DATE, opinion)
     if not found:
         return NO_LIFE
@@ -266,7 +289,8 @@ def _speaks_of_death(sentence: str) -> bool:
 
 def _after(marker: re.Pattern[str], sentence: str, opinion: SecondOpinion) -> PartialDate:
     for match in marker.finditer(sentence):
-        if _RELATIVE.search(sentence, 0, match.start()):
+        before = sentence[: match.start()]
+        if (_RELATIVE.search(before) or _WEDDED.search(before)) and not _AGAIN.search(before):
             return NO_DATE
         # "she was queen from 1978 until his death in 1999": another person's.
         other = _SHE if match[0].startswith("his ") else _HE

@@ -90,7 +90,7 @@ Central African | | central african republic, bangui
 Chadian | | chad, n'djamena
 Chilean | | chile, santiago, santiago de chile, valparaíso, viña del mar, concepción, antofagasta,
   temuco
-Chinese | | china, people 's republic of china, prc, beijing, peking, shanghai, guangzhou, canton,
+Chinese | | china, people 's republic of china, prc, beijing, peking, shanghai, guangzhou,
   shenzhen, tianjin, wuhan, nanjing, nanking, chengdu, chongqing, hangzhou, xi'an, shenyang,
   dalian, harbin, qingdao, jinan, guangdong, sichuan, zhejiang, jiangsu, hunan, hubei, henan,
   hebei, shandong, shanxi, shaanxi, fujian, yunnan, liaoning, jilin, heilongjiang, anhui, jiangxi,
@@ -123,7 +123,7 @@ Dutch | netherlandish | netherlands, holland, amsterdam, rotterdam, the hague, u
 East Timorese | timorese | east timor, timor-leste, dili
 Ecuadorean | ecuadorian | ecuador, quito, guayaquil, esmeraldas
 Egyptian | | egypt, cairo, alexandria, giza, port said, suez, luxor, aswan, mansoura, tanta |
-  coptic
+  coptic, pharaoh
 Emirian | emirati, united arab emirates, uae | united arab emirates, uae, u.a.e., dubai, abu dhabi,
   sharjah, ajman, fujairah, ras al-khaimah
 Equatorial Guinean | equatoguinean, equatorial guinea | equatorial guinea, malabo, bata

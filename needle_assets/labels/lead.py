@@ -90,9 +90,11 @@ def take_apart(name: str, bio: str) -> Lead:
     if "-lrb-" in text or "-rrb-" in text:
         text = text.replace("-lrb-", "(").replace("-rrb-", ")")
     end = _sentence_end(text, 0)
+    surname = name.rpartition(" ")[2]
     first, brackets, places = _without_brackets(text[: min(end, _LONGEST)])
     copula = _COPULA.search(first)
-    if copula is None and end < len(text) and not _OPENS_SENTENCE.match(text, end + 1):
+    opens = _OPENS_SENTENCE.match(text, end + 1) or text.startswith(f"{surname} ", end + 2)
+    if copula is None and end < len(text) and not opens:
         # The stop belonged to an abbreviation: "o.cist .".
         longer = _sentence_end(text, end + 1)
         if longer < _LONGEST_SENTENCE:
@@ -117,7 +119,6 @@ def take_apart(name: str, bio: str) -> Lead:
     else:
         predicate = first.removeprefix(name)
     further = tuple(_sentences(text[end + 1 :]))
-    surname = name.rpartition(" ")[2]
     pairs = list(zip(brackets, places, strict=True))
     return Lead(
         surname=surname,

@@ -17,7 +17,7 @@ from needle_assets.chat.answers import Answer, Outcome, request_key
 from needle_assets.chat.client import Request, ask_all
 from needle_assets.chat.errors import ChatError
 from needle_assets.chat.journal import open_journal
-from needle_assets.chat.problems import Advice, Server
+from needle_assets.chat.problems import Advice, Server, address_fault
 from needle_assets.labels.biography import BIOGRAPHY_TASK, check_label
 from needle_assets.labels.repair import Reading, read_label
 from needle_assets.labels.tables import (
@@ -75,10 +75,16 @@ class LLMLabeler:
         """Check what can be checked before a request.
 
         Raises:
-            LabelError: no endpoint, no model, or no place in flight.
+            LabelError: no endpoint, one whose address is none or holds more, no model, or no
+                place in flight.
         """
         if not self.base_url:
             raise LabelError("the llm labeler needs an endpoint: set NEEDLE_ENDPOINT_URL")
+        if fault := address_fault(self.base_url):
+            raise LabelError(
+                f"NEEDLE_ENDPOINT_URL is {fault}: it must be such as https://host/v1, with http or "
+                "https and nothing behind the path; a key belongs into NEEDLE_ENDPOINT_API_KEY"
+            )
         if not self.model:
             raise LabelError("the llm labeler needs a model id: set NEEDLE_LABELER_MODEL")
         if self.concurrency < 1:

@@ -96,6 +96,7 @@ DEMONYMS = Lexicon({name.lower(): name for name, _ in _table()} | _lexicon(0), _
 _NO_PLACES = (
     *("north america", "south america", "latin america", "central america"),
     *("voice of america", "boy scouts of america", "kent state"),
+    *("queen victoria", "empress victoria", "princess victoria", "victoria cross"),
 )
 
 PLACES = Lexicon(_lexicon(1), _NO_PLACES)

@@ -56,10 +56,19 @@ _BETWEEN = frozenset(
     ["and", "/", "&", "-", "--", ",", "or", "naturalized", "naturalised", "turned", "born"]
 )
 
+# "a cuban exile and american businessman" was Cuban.
+_LEFT = words("exile refugee émigré emigre emigrant expatriate")
+
 _CITIZEN = re.compile(
     r"\b(?:is|was|became|becoming|holds|has|acquired|obtained|received|gained) (?:also )?(?:an? )?"
     r"(?:(?:naturali[sz]ed|dual) )?((?:\w+ )?[\w-]+) citizen(?:ship)?\b"
+    # The corpus loses an "of" now and then.
+    r"|\brenounced (?:his|her) (?:[\w-]+ ){0,3}citizenship in favou?r (?:of )?"
+    r"((?:\w+ )?[\w-]+) citizenship\b"
 )
+
+# "an australian rhodes scholar , he is also ...".
+_OPENING = re.compile(r"an? ([^,]{3,80}?) , (?:he|she)\b")
 
 _CLOSE = 3
 """How many further sentences may say what the person is; later ones tell of other things."""
@@ -92,7 +101,8 @@ def find_nationality(
     if citizen:
         return Nationality(citizen.name, "explicit", citizen.words)
     for sentence in lead.about[:_CLOSE]:
-        later = said_of(sentence).split()
+        opening = _OPENING.match(sentence)
+        later = (opening[1] if opening else said_of(sentence)).split()
         if found := _stated(later, _noun_phrase_end(later)):
             quote = " ".join(later[found[0].start : found[0].end])
             return Nationality(found[0].nationality, "explicit", quote)
@@ -114,6 +124,9 @@ def _of_stated(
         else:
             clusters.append([demonym])
     cluster = clusters[0]
+    if len(clusters) > 1 and tokens[cluster[-1].end] in _LEFT:
+        clusters = clusters[1:]
+        cluster = clusters[0]
     decided = False
     if len(clusters) > 1:
         wanted = opinion()
@@ -136,12 +149,14 @@ def _citizenship(lead: Lead) -> Guess | None:
         match = _CITIZEN.search(sentence) if "citizen" in sentence else None
         if match is None or (
             # "germany refused since roe is a german citizen".
-            sentence is not lead.first
+            match[1]
+            and sentence is not lead.first
             and sentence not in lead.about
             and sentence[: match.start()].rstrip().rpartition(" ")[2] not in _who(lead)
         ):
             continue
-        if name := DEMONYMS.get(match[1]) or PLACES.get(match[1]):
+        of = match[1] or match[2]
+        if name := DEMONYMS.get(of) or PLACES.get(of):
             return Guess(name, match[0])
     return None
 

@@ -21,7 +21,13 @@ _NEGATIONS = frozenset(["non", "anti", "pro", "pan", "post", "pre"])
 
 _TEACHES = words("professor lecturer scholar academic scientist researcher fellow")
 
-_BEFORE_PLACE = words("""in from at near of , ( for outside around the by""")
+_TEACHERS = words("professor teacher lecturer tutor translator instructor emeritus")
+_SCHOLARS = words("professor teacher lecturer scholar student historian expert specialist emeritus")
+_SUBJECTS = words(
+    "literature language languages studies linguistics history art law philosophy music politics"
+)
+
+_BEFORE_PLACE = words("""in from at near of , ( for outside around the by now""")
 # "in central germany", "of fifteenth-century italy".
 _PART = re.compile(
     r"(?:(?:north|south|east|west)(?:ern)?|central|modern|ancient|medieval|rural|late|early|upper|"
@@ -51,6 +57,16 @@ _EVENTS = words(
 _ABROAD = frozenset(["throughout", "across", "to"])
 # "united states ambassador to chile": whom somebody serves, not where.
 _SERVANTS = words("ambassador senator army navy marine marines representative congressman envoy")
+# Foreigners serve in a foreign legion.
+_FORCES = words("army navy luftwaffe wehrmacht military marine marines corps force infantry")
+_SERVING = words("in of for with")
+_SERVED = re.compile(r"\b(?:served|enlisted|joined|entered|commissioned|officer|soldier)\b")
+_AGAINST = words("against by fighting fought")
+_FIRST_WORDS = 3
+"""Words into the predicate: "a retired us navy officer"."""
+
+_OF_OTHERS = frozenset(["on", "about", "against"])
+_DESCENT = words("descent ancestry heritage extraction parentage")
 _TEAMS = frozenset(["team", "side", "squad", "teams"])
 _TITLES = frozenset(["championship", "championships", "champion"])
 _LIVING = words("living lives resides residing")
@@ -134,6 +150,7 @@ def _guesses(lead: Lead, tokens: list[str], phrase: list[str]) -> Iterator[Guess
         lambda: _by_team(lead),
         lambda: _by_place(lead.first.split(), after="from"),
         lambda: _by_suffix(phrase, "born"),
+        lambda: _by_service(tokens),
         lambda: _by_birthplace(lead),
         # Foreigners may win a national title.
         lambda: _national(lead, _TITLES),
@@ -141,9 +158,11 @@ def _guesses(lead: Lead, tokens: list[str], phrase: list[str]) -> Iterator[Guess
         lambda: _by_place(phrase, anywhere=True),
         lambda: _by_place(_without_posts(tokens, phrase)),
         lambda: _by_suffix(phrase, "based"),
+        lambda: _by_place(lead.subject.split(), after="of"),
         lambda: _first(mentions(tokens), tokens),
         lambda: _first(mentions(tokens, REGIONAL), tokens),
         lambda: _by_state(lead),
+        lambda: _by_later_service(lead),
     )
     for step in steps:
         found = step()
@@ -163,6 +182,35 @@ def _by_state(lead: Lead) -> Guess | None:
     return None
 
 
+def _by_service(tokens: list[str]) -> Guess | None:
+    """The state whose forces somebody serves in: "a fighter pilot of the german luftwaffe"."""
+    if _FORCES.isdisjoint(tokens):
+        return None
+    for lexicon in (REGIONAL, DEMONYMS, PLACES):
+        for span in lexicon.find(tokens):
+            # Forces have names too ("union army"); the "british indian army" was Britain's.
+            if lexicon is REGIONAL:
+                force = tokens[span.end - 1 : span.end]
+            else:
+                force = tokens[span.end : span.end + 2]
+            before = tokens[max(span.start - 4, 0) : span.start]
+            if (
+                not _FORCES.isdisjoint(force)
+                and _AGAINST.isdisjoint(before)
+                and (span.start < _FIRST_WORDS or not _SERVING.isdisjoint(before))
+            ):
+                return Guess(span.nationality, " ".join(tokens[span.start : span.end]))
+    return None
+
+
+def _by_later_service(lead: Lead) -> Guess | None:
+    """The same of a further sentence: "she served as an officer in the united states army"."""
+    for sentence in lead.about[:_CLOSE]:
+        if _SERVED.search(sentence) and (found := _by_service(sentence.split())):
+            return found
+    return None
+
+
 def _georgia(lead: Lead, guess: Guess) -> Guess:
     """Georgia alone is the state, but not where the text speaks of Georgians or of Tbilisi."""
     if not guess.words.endswith("georgia") or guess.name != "American":
@@ -177,12 +225,24 @@ _OF_GEORGIA = frozenset(["georgian", "georgians", "tbilisi", "caucasus", "soviet
 
 def _first(demonyms: list[Mention], tokens: Sequence[str]) -> Guess | None:
     for span in demonyms:
-        # "focused on japanese art" says nothing of who is focused.
-        if tokens[span.end : span.end + 1] in (["war"], ["wars"]):
+        after = tokens[span.end] if span.end < len(tokens) else ""
+        if after in _DESCENT or _is_war(tokens, span) or _is_subject(tokens, span):
             continue
-        if not {"on", "about"}.intersection(tokens[max(span.start - 2, 0) : span.start]):
+        # "focused on japanese art" and "fought against the german army" say nothing of who did.
+        if _OF_OTHERS.isdisjoint(tokens[max(span.start - 2, 0) : span.start]):
             return Guess(span.nationality, " ".join(tokens[span.start : span.end]))
     return None
+
+
+def _is_subject(tokens: Sequence[str], span: Mention) -> bool:
+    """Whether a scholar's subject is named: "professor of french at", "scholar of chinese art"."""
+    before = tokens[max(span.start - 3, 0) : span.start]
+    after = tokens[span.end] if span.end < len(tokens) else ""
+    if after in _TEACHERS:
+        return tokens[span.end + 1 : span.end + 2] in (["at"], ["in"])
+    if after in _SUBJECTS:
+        return not _SCHOLARS.isdisjoint(before)
+    return before[-1:] in (["of"], ["in"]) and not _TEACHERS.isdisjoint(before[:-1])
 
 
 def _by_team(lead: Lead) -> Guess | None:
@@ -249,7 +309,7 @@ def _by_place(
     for index, span in enumerate(spans):
         if after is not None and after not in tokens[max(span.start - 4, 0) : span.start]:
             continue
-        if not (anywhere or _can_be_a_place(tokens, span)):
+        if not (anywhere or _can_be_a_place(tokens, span)) or _is_war(tokens, span):
             continue
         last = span
         for further in spans[index + 1 :]:
@@ -265,11 +325,13 @@ def _by_place(
 
 
 def _can_be_a_place(tokens: Sequence[str], span: Mention) -> bool:
-    if not _EVENTS.isdisjoint(tokens[max(span.start - 3, 0) : span.start]):
+    # "a war veteran from ohio" is no event in ohio.
+    near = tokens[max(span.start - 3, 0) : span.start]
+    if "history" in near:
+        return False
+    if near[-1:] != ["from"] and not _EVENTS.isdisjoint(near):
         return False
     after = tokens[span.end] if span.end < len(tokens) else ""
-    if after in ("war", "wars"):
-        return False
     if after in _SERVANTS:
         return True
     start = span.start
@@ -284,6 +346,10 @@ def _can_be_a_place(tokens: Sequence[str], span: Mention) -> bool:
     return before in ("born", "b.") and after in (",", "")
 
 
+def _is_war(tokens: Sequence[str], span: Mention) -> bool:
+    return tokens[span.end : span.end + 1] in (["war"], ["wars"])
+
+
 def _by_suffix(phrase: Sequence[str], suffix: str) -> Guess | None:
     """ "a swiss-born physician", "a london-based singer"."""
     for token in phrase:
@@ -296,6 +362,10 @@ def _by_suffix(phrase: Sequence[str], suffix: str) -> Guess | None:
 def _without_posts(tokens: Sequence[str], phrase: Sequence[str]) -> list[str]:
     """Leave out where scholars teach and where anybody lives: people move for both."""
     for position, token in enumerate(tokens):
-        if token in _LIVING or (token in _TEACHES and position < len(phrase)):
+        if token in _LIVING:
+            return list(tokens[:position])
+        # "a philosopher who is a professor at oxford university".
+        is_one = position < len(phrase) or "is" in tokens[max(position - 3, 0) : position]
+        if token in _TEACHES and is_one:
             return list(tokens[:position])
     return list(tokens)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from needle_assets.labels.task import LabelError, Task
+from needle_assets.labels.task import KeyTwiceError, LabelError, Task, unique_keys
 
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(object_pairs_hook=unique_keys)
 
 # Strings are matched to be left alone: "007" may be a name. One without an end goes to the text's,
 # so that no text takes long.
@@ -92,6 +92,8 @@ def _objects(task: Task, text: str) -> list[dict[str, Any]]:
     while start >= 0:
         try:
             value, end = _DECODER.raw_decode(text, start)
+        except KeyTwiceError as error:
+            raise LabelError(f"not a {task.name} label: {error}") from None
         except ValueError:
             raise LabelError(
                 f"not a {task.name} label: the JSON object is damaged or not complete"

@@ -36,8 +36,14 @@ SPORT_HEADS = words(
     marathoner ultramarathoner racewalker walker orienteer steeplechaser ballplayer slotback snapper
     foilist sabreur épéeist sambist pugilist backstroker freestyler breaststroker goalscorer
     strongman strongwoman aikidoka sumotori rikishi yokozuna yachtsman yachtswoman oarsman oarswoman
-    cueist freediver player-coach player-manager pole-vaulter trampolinist grandmaster skipper
+    cueist freediver mountaineer alpinist ski-mountaineer rock-climber player-coach player-manager
+    pole-vaulter trampolinist grandmaster skipper
     markswoman co-driver bullfighter torero bmxer fighter racewoman"""
+)
+
+_MARTIAL = words(
+    """judo karate taekwondo kendo aikido wushu sambo muay jiu-jitsu jujitsu jujutsu hapkido iaido
+    kung martial"""
 )
 
 # A head that names a sportsperson only after certain words.
@@ -64,8 +70,9 @@ SPORT_PAIRS = {
     "eight": SPORT,
     "stand-off": SPORT,
     "second-row": SPORT,
-    "mountaineer": frozenset(["ski"]),
-    "climber": words("rock sport ice lead competition boulder free"),
+    "climber": words("rock sport ice lead competition boulder free mountain speed alpine"),
+    "belt": frozenset(["black"]),
+    "exponent": _MARTIAL,
     "center": frozenset(["basketball", "hockey", "football", "offensive", "nba"]),
     "centre": frozenset(["basketball", "hockey", "rugby", "league", "union", "hockey"]),
     "safety": frozenset(["football", "free", "strong", "nfl"]),
@@ -93,7 +100,7 @@ SPORT_PAIRS = {
     "international": SPORT,
     "specialist": SPORT,
     "sprint": SPORT,
-    "master": frozenset(["chess", "international"]),
+    "master": _MARTIAL | frozenset(["chess", "international"]),
 }
 NOTHING: frozenset[str] = frozenset()
 NO_SPORT = {
@@ -158,6 +165,8 @@ CONTEST = re.compile(
     r"caps?\b|international appearances?)"
     r"|\bwon [^.;]{0,40}\b(?:gold|silver|bronze) medal[^.;]{0,40}\b(?:olympic|olympics|"
     r"paralympics|championships|games)\b"
+    r"|\b(?:karate|judo|taekwondo|aikido|kendo|jiu-jitsu|jujitsu|jujutsu|martial arts|kung fu)\b"
+    r"[^.;]{0,60}\b(?:dan|black belt|degree)\b"
     r"|\b(?:as a player|playing career|his playing days|former player)\b"
 )
 
@@ -174,6 +183,9 @@ DEED = re.compile(
 TEAM_MEMBER = re.compile(
     r"\bmember of (?:the )?(?:\S+ ){0,5}?(?:national|olympic|paralympic|cup)\b[^.;,]{0,30}"
     r"\b(?:team|squad|side)\b(?! coaching| staff)"
+    r"|\bmember of (?:the )?(?:[\w'-]+ ){1,4}?(?:rugby (?:union|league)|cricket|hockey|football|"
+    r"basketball|volleyball|handball|baseball|rowing|ski|swimming) (?:team|squad|side)\b"
+    r"(?! coaching| staff)"
 )
 
 POLITICAL_HEADS = words(
@@ -185,7 +197,7 @@ POLITICAL_HEADS = words(
 )
 NO_STATE = re.compile(
     r"\b(?:bank|banks|school|college|university|hospital|bbc|prison|institute|institution|church|"
-    r"society|federation|reserve|association|league|club|company|rotary|corporation|diocese)\b"
+    r"society|federation|reserve|tower|association|league|club|company|rotary|corporation|diocese)\b"
 )
 CLERGY = words(
     """baptist methodist presbyterian unitarian universalist lutheran ordained congregational
@@ -208,9 +220,14 @@ CHAMBER = (
     r"central committee)\b"
 )
 OFFICE = (
+    # No minister of a church, governor of a bank, of a prison or of the tower of london.
+    r"(?!minister (?:of|for) (?:the )?(?:(?!and\b)[\w'.-]+ ){0,3}?"
+    r"(?:church|churches|chapel|congregation|gospel|parish|kirk)\b(?! affairs))"
+    r"(?!(?:(?:lieutenant|deputy) )?governor of (?:the )?(?:(?!and\b)[\w'.-]+ ){0,3}?"
+    r"(?:bank|prison|penitentiary|gaol|jail|tower|rotary|hospital|school|college|company)\b)"
     r"(?:(?:lord |deputy |vice |acting )?mayor\b|(?:prime|chief|vice|first|foreign|finance|cabinet|"
     r"defen[cs]e|interior|deputy|health|education|justice|state) minister\b|minister (?:of|for|"
-    r"without|responsible)\b|(?:lieutenant |deputy )?governor(?! general 's)\b(?! of the bank)|"
+    r"without|responsible)\b|(?:lieutenant |deputy )?governor(?! general 's)\b|"
     r"senator\b|congressman\b|congresswoman\b|"
     r"councill?or\b|councilman\b|councilwoman\b|alderman\b|(?:county|city|"
     r"district) commissioner\b|secretary of (?:state|treasury|defen[cs]e|war|"
@@ -221,6 +238,12 @@ OFFICE = (
     r"chancellor) of (?:the )?(?:(?:\S+ ){0,4}?republic|state|united states|"
     r"[a-z]+land|germany|austria|france|brazil|mexico|argentina|chile|peru|turkey|south africa|"
     r"south korea|exchequer|senate|philippines|confederate states)\b|"
+    r"(?:president|vice[- ]president|chairman|chairwoman|head) of the (?:\w+ )?"
+    r"(?:transitional|revolutionary|governing) council\b|"
+    # The elected heads of a people; who is chief by birth is no politician.
+    r"(?:tribal|principal) chief\b|"
+    r"(?:president|vice[- ]president|chairman|chairwoman|chairperson|governor|chief) of the "
+    r"(?:[\w'-]+ ){1,4}?(?:tribe|tribes|nation|pueblo|tribal council)\b|"
     r"member of (?:the )?(?:\S+ ){0,4}?"
     + CHAMBER
     + r"|delegate to the (?:\S+ ){0,5}?(?:congress|convention|assembly|house|legislature|"
@@ -241,7 +264,7 @@ SERVICE = re.compile(
     r"labour|liberal|independent|national|local|terms?|years|member|two|three|four|several|both|"
     r"houses|lower|upper|house|state|federal|one|post|position|office|role|seat|party|u\.s\.|"
     r"united|states|(?!\w*(?:or|ic|ar)ian )[a-z]+(?:an|ish|ese)|youngest|longest-serving|longest|"
-    r"serving)){0,9}"
+    r"serving|female)){0,9}"
     r" (?:" + OFFICE + r"|" + CHAMBER + r"|\S+ (?:state )?" + CHAMBER + r")"
 )
 CONSTITUENCY = re.compile(
@@ -316,7 +339,7 @@ _CHAMBERS = words(
 OFFICE_HINTS = _CHAMBERS | words(
     """mayor minister governor senator congressman congresswoman councillor councilor councilman
     councilwoman alderman commissioner secretary representative president vice-president premier
-    chancellor delegate speaker mp mla mep attorney"""
+    chancellor delegate speaker mp mla mep attorney tribe tribes tribal nation pueblo"""
 )
 """A sentence that `SERVICE` finds has one of these; a look at words is a tenth of its time."""
 

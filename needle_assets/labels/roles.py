@@ -85,6 +85,14 @@ _PLAYS = re.compile(
 )
 
 
+# "a former footballer who is now a politician", but "a biographer of roe , who was a politician".
+_WHO_IS = re.compile(
+    r"^(?:(?!of\b|by\b|with\b|to\b|about\b|on\b|for\b|who\b)[\w'-]+ ){1,8}?who "
+    r"(?:now |later |also |then |subsequently )?(?:is|was|became|has been|has become)"
+    r"(?: now| also| currently| later| once)? (?=an? |the )"
+)
+
+
 def is_born(tokens: Sequence[str], position: int) -> bool:
     """Whether "born" stands after a demonym as in "american born singer", and ends no phrase."""
     if tokens[position] != "born" or not position:
@@ -165,6 +173,8 @@ def find_roles(lead: Lead) -> Roles:
         if is_first or not _HEADS.isdisjoint(tokens) or "one of" in sentence:
             what = what or said_of(sentence)
             said = _roles_said(what)
+            if is_first and " who " in what and (then := _WHO_IS.match(what)):
+                said += _roles_said(what[then.end() :])
             if not is_first:
                 said = _own_phrases(said)
             elif lead.apposition:
@@ -193,11 +203,15 @@ def hints(lead: Lead) -> tuple[str, str]:
     sport = politics = ""
     for sentence in _close(lead):
         tokens = sentence.split()
-        if not sport and _OTHER_SPORTING.isdisjoint(tokens):
-            sport = next((token for token in tokens if token in vocabulary.SPORTING_LIFE), "")
-        politics = politics or next(
-            (token for token in tokens if token in vocabulary.PUBLIC_LIFE), ""
-        )
+        # Most sentences have neither; a set says so faster than a loop.
+        if (
+            not sport
+            and not vocabulary.SPORTING_LIFE.isdisjoint(tokens)
+            and _OTHER_SPORTING.isdisjoint(tokens)
+        ):
+            sport = next(token for token in tokens if token in vocabulary.SPORTING_LIFE)
+        if not politics and not vocabulary.PUBLIC_LIFE.isdisjoint(tokens):
+            politics = next(token for token in tokens if token in vocabulary.PUBLIC_LIFE)
     return sport, politics
 
 
@@ -248,7 +262,10 @@ def _sports_role(phrase: Phrase) -> bool:
     if head in vocabulary.SPORT_HEADS:
         return vocabulary.NO_SPORT.get(head, _NOTHING).isdisjoint(before)
     if head == "player":
-        return vocabulary.NOT_GAMES.isdisjoint(before)
+        of = phrase.tail[:4] if phrase.tail[:1] == ["of"] else []
+        return vocabulary.NOT_GAMES.isdisjoint((*before, *of))
+    if head in ("medalist", "medallist") and _of_university(phrase.tail):
+        return False
     needed = vocabulary.SPORT_PAIRS.get(head)
     if needed is None:
         return False
@@ -257,6 +274,13 @@ def _sports_role(phrase: Phrase) -> bool:
     # "practitioner of chinese martial arts".
     return not needed.isdisjoint(before) or (
         head == "practitioner" and not needed.isdisjoint(phrase.tail[:5])
+    )
+
+
+def _of_university(tail: list[str]) -> bool:
+    """ "a gold medalist of the university of delhi": the best of a year."""
+    return tail[:1] in (["of"], ["from"], ["in"]) and (
+        "university" in tail[:7] and "games" not in tail
     )
 
 

@@ -5,14 +5,20 @@ is a second opinion: it never adds a fact, it decides where the text leaves a ch
 are compared does not belong here.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import pyarrow as pa
 
 from needle_assets.labels import dates, roles
-from needle_assets.labels.biography import BIOGRAPHY_TASK, NO_DATE, UNKNOWN, Biography
+from needle_assets.labels.biography import (
+    BIOGRAPHY_TASK,
+    NO_DATE,
+    UNKNOWN,
+    Biography,
+    PartialDate,
+)
 from needle_assets.labels.infobox import NO_FACTS, InfoboxFacts, infobox_facts, quoted
 from needle_assets.labels.lead import Lead, take_apart, words
 from needle_assets.labels.nationality import Basis, find_nationality
@@ -41,6 +47,7 @@ class _Box:
 
     def __init__(self, read: Callable[[], Infobox | None]) -> None:
         self._read = read
+        self.was_asked_for_dates = False
 
     @cached_property
     def facts(self) -> InfoboxFacts:
@@ -48,6 +55,7 @@ class _Box:
         return infobox_facts(infobox) if infobox else NO_FACTS
 
     def life(self) -> dates.Life:
+        self.was_asked_for_dates = True
         return dates.Life(self.facts.birth, self.facts.death)
 
     def nationalities(self) -> tuple[str, ...]:
@@ -57,10 +65,6 @@ class _Box:
         """The lines that state a nationality, dates or a role."""
         return quoted(self.facts, facts)
 
-    @property
-    def was_read(self) -> bool:
-        return "facts" in vars(self)
-
 
 _LONGEST_LIFE = 125
 """Years; the longest documented life is 122."""
@@ -69,7 +73,7 @@ _LONGEST_LIFE = 125
 _ALIAS = ("pen name", "pseudonym", "stage name", "alias", "nom de")
 # "jane roe , mayor from 3 may 1950 , was": dates of other things.
 _TERMS = words("from since until between mayor king queen bishop president elected appointed")
-_OTHERS = words("of by with for from to and his her who whose")
+_OTHERS = words("of by with for from to his her who whose")
 
 
 def label_bio(name: str, bio: str, infobox: Infobox | None = None) -> LabeledBio:
@@ -95,7 +99,7 @@ def count_facts(name: str, bio: str, enough: int = 5) -> int:
     none. Counting stops at ``enough``, the cheapest facts first.
     """
     lead = take_apart(name, bio)
-    life, _ = _life(lead, dates.no_opinion)
+    life, _ = _life(lead, dates.no_opinion, _said(lead, dates.no_opinion))
     facts = (life.birth != NO_DATE) + (life.death != NO_DATE)
     if facts < enough:
         year = life.death.year or life.birth.year
@@ -145,7 +149,35 @@ def _infobox(infoboxes: pa.Array, row: int) -> Infobox:
 _NO_BOX = _Box(lambda: None)
 
 
-def _life(lead: Lead, opinion: dates.SecondOpinion) -> tuple[dates.Life, str]:
+_Said = tuple[str, dates.Life]
+"""A sentence and the dates that it states."""
+
+
+def _said(lead: Lead, opinion: dates.SecondOpinion) -> Iterator[_Said]:
+    """The sentences about the person that state any date, in the text's order."""
+    for sentence in (lead.first, *lead.about):
+        life = dates.in_sentence(sentence, opinion)
+        if life is not dates.NO_LIFE:
+            yield sentence, life
+
+
+class _Told:
+    """The same, to be gone through more than once: each sentence is read when it is needed."""
+
+    def __init__(self, lead: Lead, opinion: dates.SecondOpinion) -> None:
+        self._unread = _said(lead, opinion)
+        self._read: list[_Said] = []
+
+    def __iter__(self) -> Iterator[_Said]:
+        yield from self._read
+        for said in self._unread:
+            self._read.append(said)
+            yield said
+
+
+def _life(
+    lead: Lead, opinion: dates.SecondOpinion, told: Iterable[_Said]
+) -> tuple[dates.Life, str]:
     """The dates, and the words that state them, where they stand surest."""
     life, evidence = dates.NO_LIFE, ""
     for bracket in lead.brackets:
@@ -153,17 +185,18 @@ def _life(lead: Lead, opinion: dates.SecondOpinion) -> tuple[dates.Life, str]:
         if life is not dates.NO_LIFE:
             evidence = bracket
             break
-    if life.birth is NO_DATE or life.death is NO_DATE:
-        for sentence in _told(lead):
-            told = dates.in_sentence(sentence, opinion)
-            if told is dates.NO_LIFE:
-                continue
-            life = dates.Life(
-                told.birth if life.birth is NO_DATE else life.birth,
-                told.death if life.death is NO_DATE else life.death,
+    if not (life.birth.day and life.death.day):
+        for sentence, said in told:
+            fuller = dates.Life(
+                # A day of baptism is no day of birth.
+                _fuller(life.birth, said.birth, days="born" in sentence),
+                _fuller(life.death, said.death),
             )
-            evidence = evidence or sentence.strip()
-            if life.birth is not NO_DATE and life.death is not NO_DATE:
+            if fuller == life:
+                continue
+            life = fuller
+            evidence = f"{evidence} ... {sentence.strip()}" if evidence else sentence.strip()
+            if life.birth.day and life.death.day:
                 break
     if not evidence:
         life, evidence = _elsewhere(lead, opinion)
@@ -171,6 +204,17 @@ def _life(lead: Lead, opinion: dates.SecondOpinion) -> tuple[dates.Life, str]:
     if birth.year and death.year and not 0 <= death.year - birth.year <= _LONGEST_LIFE:
         life = dates.Life(birth, NO_DATE)
     return life, evidence
+
+
+def _fuller(known: PartialDate, said: PartialDate, days: bool = True) -> PartialDate:
+    """The date known, or what a sentence adds: "( 1774 -- 1841 ) ... died on 12 february 1841".
+
+    Without ``days`` a sentence adds nothing to a year.
+    """
+    if known is NO_DATE:
+        return said
+    adds = days and said.day and not known.day and said.year == known.year
+    return said if adds and known.month in (0, said.month) else known
 
 
 def _elsewhere(lead: Lead, opinion: dates.SecondOpinion) -> tuple[dates.Life, str]:
@@ -195,16 +239,10 @@ def _elsewhere(lead: Lead, opinion: dates.SecondOpinion) -> tuple[dates.Life, st
     return dates.NO_LIFE, ""
 
 
-def _told(lead: Lead) -> Iterator[str]:
-    yield lead.first
-    yield from lead.about
-
-
-def _chosen(lead: Lead, life: dates.Life, opinion: dates.SecondOpinion) -> dates.Life:
+def _chosen(life: dates.Life, told: Iterable[_Said], opinion: dates.SecondOpinion) -> dates.Life:
     """Of two dates that the text states in different places, the one of the second opinion."""
-    told = [dates.in_sentence(sentence, opinion) for sentence in _told(lead)]
-    births = [one.birth for one in told if one.birth.day and one.birth != life.birth]
-    deaths = [one.death for one in told if one.death.day and one.death != life.death]
+    births = [said.birth for _, said in told if said.birth.day and said.birth != life.birth]
+    deaths = [said.death for _, said in told if said.death.day and said.death != life.death]
     if not births and not deaths:
         return life
     birth, death = opinion()
@@ -215,7 +253,8 @@ def _chosen(lead: Lead, life: dates.Life, opinion: dates.SecondOpinion) -> dates
 
 def _label(name: str, bio: str, box: _Box) -> LabeledBio:
     lead = take_apart(name, bio)
-    life, life_evidence = _life(lead, box.life)
+    told = _Told(lead, box.life)
+    life, life_evidence = _life(lead, box.life, told)
     year = life.death.year or life.birth.year
     nationality = find_nationality(lead, box.nationalities, year)
     role = roles.find_roles(lead)
@@ -227,8 +266,10 @@ def _label(name: str, bio: str, box: _Box) -> LabeledBio:
     if life_evidence:
         evidence.append(f"dates: {life_evidence}")
     if box is not _NO_BOX:
-        by_text = life if not box.was_read else _life(lead, dates.no_opinion)[0]
-        life = _chosen(lead, life, box.life)
+        by_text = life
+        if box.was_asked_for_dates:
+            by_text, _ = _life(lead, dates.no_opinion, _said(lead, dates.no_opinion))
+        life = _chosen(life, told, box.life)
         if life != by_text:
             evidence.extend(box.quoted("dates"))
     sportsperson, politician = role

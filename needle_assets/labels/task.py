@@ -5,7 +5,7 @@ today is in `biography.py`.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -47,7 +47,8 @@ class Task:
         """Read a label from JSON, strictly.
 
         Raises:
-            LabelError: not JSON, or not of the schema (missing or further keys, wrong types).
+            LabelError: not JSON, or not of the schema (missing or further keys, a key twice, wrong
+                types).
         """
         try:
             label = self.label_type.model_validate_json(text, strict=True)
@@ -55,8 +56,12 @@ class Task:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the text"
             raise LabelError(f"not a {self.name} label: {where}: {first['msg']}") from None
+        try:
+            tree = json.loads(text, object_pairs_hook=unique_keys)
+        except KeyTwiceError as error:
+            raise LabelError(f"not a {self.name} label: {error}") from None
         # A label type may have defaults for its own makers; a text has to say every field.
-        said = self.leaves(json.loads(text))
+        said = self.leaves(tree)
         if missing := [name for name in self.leaf_names if name not in said]:
             raise LabelError(f"not a {self.name} label: {', '.join(missing)}: missing")
         return label
@@ -108,6 +113,24 @@ class Task:
             "type": "json_schema",
             "json_schema": {"name": self.name, "strict": True, "schema": self.json_schema},
         }
+
+
+class KeyTwiceError(ValueError):
+    """A JSON object has a key twice."""
+
+
+def unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make the dict of a JSON object (``object_pairs_hook``); parsers silently take the last value.
+
+    Raises:
+        KeyTwiceError: a key stands there twice, so that the object may mean two things.
+    """
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise KeyTwiceError(f"the JSON object has the key {twice!r} twice")
+    return value
 
 
 _ABSENT = object()

@@ -357,6 +357,24 @@ def test_bad_settings_are_named(tmp_path: Path, change: dict[str, Any], words: s
         LLMLabeler(**(settings | change))
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:hunter2@127.0.0.1:9/v1",
+        "http://127.0.0.1:9/v1?api-key=hunter2",
+        "http://127.0.0.1:9/v1#hunter2",
+        "ftp://hunter2/v1",
+        "http://[hunter2/v1",
+    ],
+)
+def test_an_address_that_may_hold_a_secret_is_refused_and_not_repeated(
+    tmp_path: Path, url: str
+) -> None:
+    with pytest.raises(LabelError, match="NEEDLE_ENDPOINT_API_KEY") as caught:
+        LLMLabeler(base_url=url, model=MODEL, journal_path=tmp_path / "j.jsonl")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_nothing_to_label_needs_no_endpoint(tmp_path: Path) -> None:
     labeler = LLMLabeler(base_url="http://x/v1", model=MODEL, journal_path=tmp_path / "j.jsonl")
     labeled = labeler.label(some_bios(0))

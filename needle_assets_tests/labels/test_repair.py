@@ -92,6 +92,8 @@ def test_every_month_has_its_name_and_its_short_name(number: int, name: str) -> 
         ("null", "no JSON object in the answer"),
         (f"{JSON} or {OTHER}", "2 different JSON objects"),
         (f"[{JSON},{OTHER}]", "2 different JSON objects"),
+        (JSON.replace("true}", 'true,"politician":false}'), "the key 'politician' twice"),
+        (JSON.replace('"day":5', '"day":"5","day":6'), "the key 'day' twice"),
         (JSON[:40], "damaged or not complete"),
         (JSON[:-1], "damaged or not complete"),
         (f"{JSON}\n{OTHER[:60]}", "damaged or not complete"),

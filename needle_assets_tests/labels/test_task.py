@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from needle_assets.labels.biography import BIOGRAPHY_TASK, Biography, PartialDate
-from needle_assets.labels.task import Task
+from needle_assets.labels.task import LabelError, Task
 
 
 class Remark(BaseModel):
@@ -53,6 +54,12 @@ def test_leaf_values_are_the_leaves_in_the_order_of_their_names(label: Biography
     values = BIOGRAPHY_TASK.leaf_values(label)
     named = dict(zip(BIOGRAPHY_TASK.leaf_names, values, strict=True))
     assert named == BIOGRAPHY_TASK.leaves(label)
+
+
+@pytest.mark.parametrize("text", ['{"text":"a","text":"b"}', '{"text":"a","te\\u0078t":"b"}'])
+def test_an_object_with_a_key_twice_is_no_label(text: str) -> None:
+    with pytest.raises(LabelError, match="the key 'text' twice"):
+        REMARKS.parse(text)
 
 
 def test_one_leaf_is_a_tuple_too() -> None:
