@@ -6,12 +6,19 @@ done with the rows does not belong here.
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import forkserver, get_all_start_methods, get_context
+from multiprocessing import (
+    connection,
+    forkserver,
+    get_all_start_methods,
+    get_context,
+    parent_process,
+)
 from multiprocessing.context import BaseContext
 
 import pyarrow as pa
@@ -84,7 +91,9 @@ def get_ready(function: BatchFunction, table: pa.Table, *, workers: int) -> None
 
 
 def _in_pool(function: BatchFunction, batches: list[pa.Table], workers: int) -> Iterator[pa.Table]:
-    with ProcessPoolExecutor(min(workers, len(batches)), mp_context=_context(function)) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(batches)), mp_context=_context(function), initializer=_end_with_parent
+    ) as pool:
         waiting: deque[Future[bytes]] = deque()
         try:
             for batch in batches:
@@ -116,6 +125,24 @@ def _context(function: BatchFunction) -> BaseContext:
     # Arrow imports pandas when it makes its first column of a list: 0.8 s in each worker.
     context.set_forkserver_preload([_module(function), "pandas"])
     return context
+
+
+def _end_with_parent() -> None:
+    """Let this worker end when the process that started it does, be it killed.
+
+    A worker of the standard library's pool waits for work for ever then, and keeps the fork
+    server alive, and both keep their memory.
+    """
+    parent = parent_process()
+    if parent is None:
+        return
+    gone = parent.sentinel
+
+    def watch() -> None:
+        connection.wait([gone])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
 
 
 def _module(function: BatchFunction) -> str:

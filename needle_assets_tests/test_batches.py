@@ -1,8 +1,13 @@
 """Batches: the same rows in the same order on any number of processes, and dead workers named."""
 
+import contextlib
 import os
+import select
 import signal
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,6 +34,14 @@ def killed(batch: pa.Table) -> pa.Table:
 
 def refused(batch: pa.Table) -> pa.Table:
     raise NeedleError(f"row {batch['number'][0]} cannot be used")
+
+
+def held(_: pa.Table, *, fifo: str) -> pa.Table:
+    """Write this process's id into a named pipe, and keep it open until somebody kills us."""
+    with Path(fifo).open("wb", buffering=0) as pipe:
+        pipe.write(f"{os.getpid()}\n".encode())
+        while True:
+            signal.pause()
 
 
 def numbers(count: int) -> pa.Table:
@@ -74,6 +87,41 @@ def test_progress_counts_rows_in_order() -> None:
 def test_a_worker_that_dies_is_one_clear_error() -> None:
     with pytest.raises(WorkerError, match="NEEDLE_WORKERS"):
         map_batches(killed, numbers(2 * BATCH_ROWS), workers=2, worth_a_pool=0)
+
+
+def read_of(pipe: int, seconds: float = 60) -> bytes | None:
+    """What comes through a pipe next: nothing when no writer is left, None when none says more."""
+    ready, _, _ = select.select([pipe], [], [], seconds)
+    return os.read(pipe, 1024) if ready else None
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path, how: signal.Signals) -> None:
+    fifo = tmp_path / "workers"
+    os.mkfifo(fifo)
+    pipe = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    code = (
+        "from functools import partial\n"
+        "from needle_assets.batches import map_batches\n"
+        "from needle_assets_tests.test_batches import held, numbers\n"
+        f"function = partial(held, fifo={str(fifo)!r})\n"
+        f"map_batches(function, numbers({2 * BATCH_ROWS}), workers=2, worth_a_pool=0)\n"
+    )
+    ids = b""
+    with subprocess.Popen([sys.executable, "-c", code]) as parent:
+        try:
+            while ids.count(b"\n") < 2 and (said := read_of(pipe)):
+                ids += said
+            assert ids.count(b"\n") == 2
+            parent.send_signal(how)
+            parent.wait()
+            assert read_of(pipe) == b"", "workers of a process that is gone hold their pipe open"
+        finally:
+            parent.kill()
+            for worker in ids.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(worker), signal.SIGKILL)
+            os.close(pipe)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

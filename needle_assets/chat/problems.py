@@ -7,7 +7,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from needle_assets.chat.answers import TOO_LONG, Answer
 from needle_assets.chat.errors import ChatError
@@ -69,6 +70,22 @@ class Server:
     """Deadline of one attempt."""
     max_retries: int = 2
     """Of connection errors, 408, 409, 429 and 5xx, by the SDK."""
+
+
+def address_fault(base_url: str) -> Literal["", "no address", "more than an address"]:
+    """What is wrong with a server's address, which is part of messages: it must hold no secret.
+
+    Whoever complains does not repeat it: a password or a key may stand in it.
+    """
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return "no address"
+    if not usable:
+        return "no address"
+    more = parts.username or parts.password or parts.query or parts.fragment
+    return "more than an address" if more else ""
 
 
 def failed(blank: Answer, problem: "APIError | ValueError", server: Server) -> Answer:

@@ -99,6 +99,7 @@ _OTHER_KEYS = {
     "portrayed_by": "fiction",
     "first_appearance": "fiction",
 }
+_NO_VALUE = frozenset({"", "<none>"})
 _GROUP_BACKGROUND = "group_or_band"
 
 
@@ -123,11 +124,12 @@ def person_verdict(title: str, infobox: Mapping[str, str], text: str) -> Verdict
     kind = _kind(_qualifier(title))
     if kind:
         return Verdict(False, f"title: {kind}")
-    born = next((key for key in infobox if key in _PERSON_KEYS), None)
-    if born is None:
-        for key, kind in _OTHER_KEYS.items():
-            if key in infobox:
-                return Verdict(False, f"infobox: {key} ({kind})")
+    stated = {key for key, value in infobox.items() if value.strip() not in _NO_VALUE}
+    born = next((key for key in infobox if key in stated and key in _PERSON_KEYS), None)
+    for key, kind in _OTHER_KEYS.items():
+        # A dog has a birth date too, a person has no breed.
+        if key in stated and (born is None or kind.startswith("animal")):
+            return Verdict(False, f"infobox: {key} ({kind})")
     return _verdict_of_text(text, born)
 
 
@@ -144,7 +146,7 @@ def _verdict_of_text(text: str, born: str | None) -> Verdict:
     for kind, nouns in (("animal", _ANIMALS), ("vessel", _VESSELS)):
         if head in nouns:
             return Verdict(False, f"first sentence: {head} ({kind})")
-    if born is not None:
+    if born is not None and not (copula in ("are", "were") and head in _GROUPS):
         return Verdict(True, f"infobox: {born}")
     groups = head in _GROUPS or (head in _INSTITUTIONS_AND_WORKS and phrase.follower != "of")
     if groups and (copula in ("are", "were") or not _gives_life_dates(words, copula)):

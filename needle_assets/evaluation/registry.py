@@ -8,11 +8,11 @@ import datetime
 import json
 import re
 from typing import Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from upath import UPath
 
+from needle_assets.chat.problems import address_fault
 from needle_assets.evaluation.errors import EvaluationError
 from needle_assets.storage import exclusive, write_json
 
@@ -111,18 +111,12 @@ def check_window(entry: ModelEntry, context_length: int) -> None:
 
 
 def _check_base_url(slug: str, base_url: str) -> None:
-    try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-        parts = None
-    # An address may carry a password or a key: it is not repeated where it was refused.
-    if not usable or parts is None:
+    fault = address_fault(base_url)
+    if fault == "no address":
         raise EvaluationError(
             f"the model {slug!r} needs a base_url such as https://host/v1, with http or https"
         )
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if fault:
         raise EvaluationError(
             f"the base_url of the model {slug!r} has more than host and path; keys belong into an "
             "environment variable, which api_key_env names"

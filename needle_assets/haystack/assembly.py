@@ -182,8 +182,7 @@ def _pool(people: pa.Table, labels: pa.Table, split: str, longest_bio: int) -> P
 
 def _single_draws(pool: Pool, builder: Builder, design: HaystackDesign, asked: int) -> list[Draw]:
     """One needle each, at a depth drawn uniformly from 0 to 100."""
-    ordered = sorted(pool.labels, key=lambda at: rank(design.seed, "needle", pool.ids[at]))
-    if asked and not ordered:
+    if asked and not pool.labels:
         raise HaystackError(
             f"context length {design.context_length}: {asked} examples of split {pool.split!r} "
             "are asked for, but no labelled bio fits: with "
@@ -191,13 +190,18 @@ def _single_draws(pool: Pool, builder: Builder, design: HaystackDesign, asked: i
             f"{builder.longest_bio(design.context_length)} tokens at this length; use a larger "
             f"corpus (NEEDLE_CORPUS){without(pool.split)}"
         )
-    targets = example_lengths(design.context_length, min(asked, len(ordered)), design.short_share)
+    examples = min(asked, len(pool.labels))
+    targets = example_lengths(design.context_length, examples, design.short_share)
     needles: dict[int, int] = {}
-    # The shortest choose first: what fits there fits everywhere.
+    # The shortest choose first: what fits there fits everywhere. Each in an order of its own: what
+    # one leaves at the head of a common order are the needles too long for it.
     for target in sorted(set(targets)):
         longest = builder.longest_bio(target)
         taken = set(needles.values())
-        free = (at for at in ordered if pool.tokens[at] <= longest and at not in taken)
+        free = sorted(
+            (at for at in pool.labels if pool.tokens[at] <= longest and at not in taken),
+            key=lambda at: rank(design.seed, "needle", target, pool.ids[at]),
+        )
         numbers = [number for number, length in enumerate(targets) if length == target]
         needles.update(zip(numbers, free, strict=False))
         if any(number not in needles for number in numbers):

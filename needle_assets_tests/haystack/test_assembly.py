@@ -229,6 +229,29 @@ def test_short_examples_take_needles_that_leave_room_for_hay(
         assert row["filler_ids"]
 
 
+def share_of_longer_hay(rows: list[dict[str, Any]], tokens: dict[str, int]) -> float:
+    """How often a bio of the hay is longer than its needle, the mean over rows."""
+    shares = []
+    for row in rows:
+        needle = tokens[row["bio_id"]]
+        hay = [tokens[bio_id] for bio_id in row["filler_ids"]]
+        shares.append(sum((n > needle) + (n == needle) / 2 for n in hay) / len(hay))
+    return sum(shares) / len(shares)
+
+
+def test_a_needle_is_as_long_as_the_hay_around_it(
+    reference_tokenizer: ReferenceTokenizer,
+) -> None:
+    people, _ = corpus(reference_tokenizer, 4000)
+    tokens = dict(zip(people["bio_id"].to_pylist(), people["token_count"].to_pylist(), strict=True))
+    table = build(reference_tokenizer, 2048, bios=4000, train_examples=600, short_share=0.5)
+    rows = table.filter(pc.field("split") == "train").to_pylist()
+    for target in (2048, 1024, 512):
+        of_target = [row for row in rows if row["target_tokens"] == target]
+        # A mean of 150 shares or more, whose standard deviation is 0.3 at most.
+        assert share_of_longer_hay(of_target, tokens) == pytest.approx(0.5, abs=0.075), target
+
+
 def test_short_examples_that_no_needle_fits_are_refused(
     reference_tokenizer: ReferenceTokenizer,
 ) -> None:

@@ -83,12 +83,21 @@ class Tampering:
             "filler_ids": [bio_id for number, (bio_id, _) in enumerate(lines) if number != at],
         }
 
-    def person(self, *, split: str, tokens: int) -> tuple[str, str]:
-        return next(
-            (row["bio_id"], row["bio"])
-            for row in self._people.values()
-            if row["split"] == split and row["token_count"] == tokens and row["is_person"]
+    def with_stranger(self, row: Row, split: str) -> Row:
+        """The row with one of its hay in exchange for a person of another split, as long."""
+        strangers = {
+            one["token_count"]: (one["bio_id"], one["bio"])
+            for one in self._people.values()
+            if one["split"] == split and one["is_person"]
+        }
+        lines = self.lines(row)
+        at = next(
+            number
+            for number, (bio_id, _) in enumerate(lines)
+            if bio_id != row["bio_id"] and self.tokens(bio_id) in strangers
         )
+        lines[at] = strangers[self.tokens(lines[at][0])]
+        return self.with_lines(row, lines)
 
     def text(self, bio_id: str) -> str:
         return str(self._people[bio_id]["bio"])
@@ -217,16 +226,10 @@ def test_a_damaged_needle_is_reported(rows: list[Row], tampering: Tampering) -> 
 
 
 def test_a_bio_of_another_split_is_reported(rows: list[Row], tampering: Tampering) -> None:
-    def exchange(row: Row) -> Row:
-        lines = tampering.lines(row)
-        at = next(n for n, (bio_id, _) in enumerate(lines) if bio_id != row["bio_id"])
-        lines[at] = tampering.person(split="validation", tokens=tampering.tokens(lines[at][0]))
-        return tampering.with_lines(row, lines)
-
     at = of_length(rows)[0]
-    assert tampering.broken(change(rows, at, exchange)) == {
-        rule.OWN_SPLIT: [rows[at]["example_id"]]
-    }
+    assert tampering.broken(
+        change(rows, at, lambda row: tampering.with_stranger(row, "validation"))
+    ) == {rule.OWN_SPLIT: [rows[at]["example_id"]]}
 
 
 @pytest.mark.parametrize(
