@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from upath import UPath
 
@@ -100,6 +101,18 @@ class Settings(BaseSettings):
     cpu_threads: int = Field(
         default=0, ge=0, description="Threads of the embedded model server. 0: all cores."
     )
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _no_secret_in_address(cls, value: str) -> str:
+        # Addresses stand in messages and receipts; keys have a setting of their own.
+        parts = urlsplit(value)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(
+                "expected an address without user, password, query and fragment; the key goes "
+                "into NEEDLE_ENDPOINT_API_KEY"
+            )
+        return value
 
     @property
     def root(self) -> UPath:

@@ -41,3 +41,20 @@ def test_a_corpus_that_changes_on_disk_changes_its_stamp(tmp_path: Path) -> None
     assert settings.corpus_stamp == before
     file.write_bytes(b"12")
     assert settings.corpus_stamp != before
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://me:s3cret@host/v1", "https://host/v1?api-key=s3cret", "https://h/v1#s3cret"],
+)
+def test_an_endpoint_with_a_secret_in_it_is_refused_without_repeating_it(address: str) -> None:
+    with pytest.raises(SettingsError, match="NEEDLE_ENDPOINT_URL: .*API_KEY") as caught:
+        load_settings({"endpoint_url": address})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_variable_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEEDLE_LABELER_INPUT_PRICE", "")
+    monkeypatch.setenv("NEEDLE_DEPTHS", "")
+    settings = load_settings()
+    assert (settings.labeler_input_price, settings.depths) == (None, 5)

@@ -175,11 +175,12 @@ def run_audit(
 
 def render(result: AuditResult) -> "Table":
     """The audit as a table for a terminal, its notes below."""
+    from rich import box
     from rich.table import Column, Table
     from rich.text import Text
 
     table = Table(
-        Column("measure", overflow="fold"),
+        Column("measure", overflow="fold", min_width=24),
         Column("post's scripts", overflow="fold"),
         Column("ours", overflow="fold", justify="right"),
         Column("target", overflow="fold"),
@@ -188,6 +189,8 @@ def render(result: AuditResult) -> "Table":
         # Words of the corpus stand in the notes: nothing in them is markup.
         caption=Text("\n".join(result.notes), style="default"),
         caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     words = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("-")}
     for one in result.measures:

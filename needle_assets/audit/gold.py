@@ -14,7 +14,13 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from needle_assets.audit.errors import AuditError
-from needle_assets.labels.biography import BIOGRAPHY_TASK, PartialDate
+from needle_assets.labels.biography import (
+    BIOGRAPHY_TASK,
+    Biography,
+    PartialDate,
+    check_label,
+)
+from needle_assets.labels.task import LabelError
 
 Half = Literal[0, 1]
 
@@ -77,7 +83,7 @@ def read_gold(path: Path) -> list[GoldRow]:
             key; the message names the line, counted from 1.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise AuditError(f"the gold labels {path} cannot be read: {reason}") from error
@@ -105,6 +111,16 @@ def _row(line: str, place: str) -> GoldRow:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise AuditError(f"{place}: {where}: {first['msg']}") from None
+    if not (row.name.strip() and row.bio.strip()):
+        raise AuditError(f"{place}: an empty name or biography")
+    if not (row.name + row.bio).isprintable() and any(
+        "\ud800" <= mark <= "\udfff" for mark in row.name + row.bio
+    ):
+        raise AuditError(f"{place}: a lone surrogate in the name or biography")
+    try:
+        check_label(Biography.model_validate(row.model_dump(include=set(Biography.model_fields))))
+    except LabelError as error:
+        raise AuditError(f"{place}: {error}") from None
     # A part of a date has a default for those who make labels; here each is to be said.
     said = BIOGRAPHY_TASK.leaves(value)
     if missing := [name for name in BIOGRAPHY_TASK.leaf_names if name not in said]:

@@ -18,6 +18,9 @@ _DECODER = json.JSONDecoder(object_pairs_hook=unique_keys)
 # so that no text takes long.
 _LEADING_ZEROS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|(?<![\w.])0+(?=\d)', re.DOTALL)
 
+# What a reasoning model thinks aloud is not its answer.
+_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+
 # Longer ones are no day, month or year, and Python refuses to read very long ones.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -57,14 +60,16 @@ def read_label(task: Task, text: str) -> Reading:
 def repair(task: Task, text: str) -> BaseModel:
     """The one label that a text holds.
 
-    Mended are: prose, a fence or a list around one object, the same object twice, numbers as
-    strings, leading zeros, and a month's English name where an integer is called ``month``.
+    Mended are: thoughts before the answer, prose, a fence or a list around one object, the same
+    object twice, numbers as strings, leading zeros, and a month's English name where an integer
+    is called ``month``.
 
     Raises:
         LabelError: there is no object, half an object, two that differ, or one that is no label.
     """
     try:
-        labels = {task.canonical_json(label): label for label in _labels(task, text)}
+        answer = _THOUGHTS.sub("", text, count=1)
+        labels = {task.canonical_json(label): label for label in _labels(task, answer)}
     except RecursionError:
         raise LabelError(f"not a {task.name} label: nested too deep") from None
     if not labels:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from needle_assets.labels.agreement import AGREES
 from needle_assets.labels.biography import BIOGRAPHY_TASK, UNKNOWN
 from needle_assets.labels.tables import require_columns
 from needle_assets.labels.task import LabelError
@@ -139,7 +140,7 @@ def _needed() -> tuple[str, ...]:
 
 _READ = (
     *("nationality", "nationality_basis", "second_nationality", "evidence"),
-    *("repaired", "attempts", "disputed"),
+    *("repaired", "attempts", "agreement", "disputed"),
 )
 
 
@@ -162,7 +163,7 @@ def _doubts(row: Mapping[str, Any]) -> Iterator[_Doubt]:
         yield _Doubt(3, f"two nationalities, also {row['second_nationality']}")
     if row["nationality"] == UNKNOWN:
         yield _Doubt(2, "no nationality")
-    elif row["nationality_basis"] == "inferred":
+    elif row["nationality_basis"] == "inferred" and row["agreement"] != AGREES:
         yield _Doubt(2, "nationality inferred")
     if not row["evidence"]:
         yield _Doubt(1, "no evidence")

@@ -61,12 +61,25 @@ def test_lines_are_read_in_order_and_blank_ones_passed_over(tmp_path: Path) -> N
         (json.dumps(gold(person="yes")), "line 2: person: Input should be a valid boolean"),
         (json.dumps(gold(date_of_birth={"year": "1950"})), "line 2: date_of_birth.year: "),
         (json.dumps(gold(date_of_death={"year": 0, "day": 0})), "line 2: date_of_death_month: m"),
+        (
+            json.dumps(gold(date_of_birth={"year": 1950, "month": 2, "day": 31})),
+            "line 2: date_of_birth 31/2/1950 is not a calendar date",
+        ),
+        (json.dumps(gold(nationality="Klingon")), "line 2: nationality 'Klingon' is not in the li"),
+        (json.dumps(gold(bio=" ")), "line 2: an empty name or biography"),
+        (json.dumps(gold(bio="jane \ud800 roe")), "line 2: a lone surrogate"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
     path = _write(tmp_path / "gold.jsonl", json.dumps(gold()), line)
     with pytest.raises(AuditError, match="gold.jsonl, " + said):
         read_gold(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "gold.jsonl"
+    path.write_text(json.dumps(gold()), encoding="utf-8-sig")
+    assert len(read_gold(path)) == 1
 
 
 def test_a_file_that_is_not_there_or_holds_nothing_is_named(tmp_path: Path) -> None:

@@ -50,6 +50,24 @@ def test_first_sentences_about_no_person(sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("infobox", "sentence"),
+    [
+        # A field without a value says nothing.
+        ({"birth_date": "<none>"}, "the quells are a rock band from ghent ."),
+        ({"birth_date": ""}, "quell is a german company ."),
+        ({"birth_place": " <none> "}, "quell is a german company ."),
+        # Dogs and groups have birth dates too.
+        ({"birth_date": "1 may 1990", "breed": "collie"}, "quell was a female performer ."),
+        ({"birth_place": "ghent"}, "quell were an american vocal duo ."),
+        ({"birth_date": "1 may 1990"}, "nora and ada quell are twin brothers ."),
+    ],
+)
+def test_infoboxes_that_make_no_person(infobox: dict[str, str], sentence: str) -> None:
+    verdict = person_verdict("quell", infobox, sentence)
+    assert not verdict.is_person, verdict
+
+
+@pytest.mark.parametrize(
     "sentence",
     [
         "nora quell ( born 1 may 1950 ) is the singer in the band quellwater .",

@@ -51,6 +51,7 @@ def test_strict_json_is_read_as_it_is() -> None:
         f"\ufeff{JSON}",
         f"Here's what I found: {JSON} Is there anything else that you'd like to know?",
         f'The bio says "she is a french politician. So: {JSON}',
+        f'<think>maybe {{"nationality": ...}}? No.</think>\n{JSON}',
         f"[{JSON}]",
         f"```json\n[\n{JSON}\n]\n```",
         f"{JSON}\n{JSON}",

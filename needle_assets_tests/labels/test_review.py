@@ -43,7 +43,13 @@ def _labels(*rows: dict[str, Any]) -> tuple[pa.Table, pa.Table]:
         for disputes in (row.get("disputed", []) for row in rows)
     ]
     labels = labels.append_column(
-        "agreement", pa.array(["contradicts" if one else "agrees" for one in disputed])
+        "agreement",
+        pa.array(
+            [
+                "contradicts" if one else row.get("agreement", "agrees")
+                for row, one in zip(rows, disputed, strict=True)
+            ]
+        ),
     ).append_column("disputed", pa.array(disputed, DISPUTED))
     return labels, bios
 
@@ -62,10 +68,14 @@ def test_a_label_without_a_doubt_is_left_out() -> None:
     assert _reviewed({}, {"birth": PartialDate(year=1950)}) == []
 
 
+def test_what_was_inferred_and_another_source_says_too_is_no_doubt() -> None:
+    assert _reviewed({"audit": Audit("inferred", "", "nationality: lyon")}) == []
+
+
 def test_contradictions_go_first_by_number_and_weight() -> None:
     found = _reviewed(
         {"disputed": [DAY]},
-        {"audit": Audit("inferred", "", "nationality: lyon")},
+        {"audit": Audit("inferred", "", "nationality: lyon"), "agreement": "alone"},
         {"disputed": [YEAR, DAY]},
         {"disputed": [NATIONALITY]},
         {"disputed": [YEAR]},
