@@ -466,8 +466,8 @@ def test_a_corpus_that_cannot_be_used_is_one_error(
     assert not list((project / ".needle").rglob("*.parquet"))
 
 
-def test_a_corpus_without_a_needle_fails_its_check(project: Path, needle: Needle) -> None:
+def test_a_corpus_without_a_needle_says_why(project: Path, needle: Needle) -> None:
     corpus = write(project / "corpus.parquet", row("ada byron", "ada byron was a poet ."))
     ended = needle("demo", "--corpus", str(corpus))
-    fails(ended, "filtered_needles failed its check persons_only", "row_count", "data_docs")
+    fails(ended, "none of 1 biographies can be used as needles", "too little text (1)")
     assert not (project / ".needle" / "assets" / "needle_labels.parquet").exists()

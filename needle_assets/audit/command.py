@@ -180,17 +180,17 @@ def render(result: AuditResult) -> "Table":
     from rich.text import Text
 
     table = Table(
-        Column("measure", overflow="fold", min_width=24),
-        Column("post's scripts", overflow="fold"),
-        Column("ours", overflow="fold", justify="right"),
-        Column("target", overflow="fold"),
+        Column("measure", overflow="fold", ratio=3),
+        Column("post's scripts", overflow="fold", max_width=12),
+        Column("ours", overflow="fold", justify="right", max_width=10),
+        Column("target", overflow="fold", max_width=10),
         Column("met", no_wrap=True),
-        Column("n", overflow="fold"),
+        Column("n", overflow="fold", ratio=2),
         # Words of the corpus stand in the notes: nothing in them is markup.
         caption=Text("\n".join(result.notes), style="default"),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     words = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("-")}
     for one in result.measures:
