@@ -79,13 +79,14 @@ def map_batches(
     return pa.concat_tables(kept)
 
 
-def get_ready(function: BatchFunction, table: pa.Table, *, workers: int) -> None:
+def get_ready(*functions: Callable[..., object], table: pa.Table, workers: int) -> None:
     """Start in the background what `map_batches` will need for these rows, and go on.
 
-    For callers that have other work to do first; nothing is started where no pool will be.
+    For callers that have other work to do first, or several functions to map: workers of every
+    pool after this have their modules. Nothing is started where no pool will be.
     """
     if workers > 1 and table.num_rows >= WORTH_A_POOL:
-        context = _context(function)
+        context = _context(*functions)
         if context.get_start_method() == "forkserver":
             forkserver.ensure_running()
 
@@ -113,7 +114,7 @@ def _in_pool(function: BatchFunction, batches: list[pa.Table], workers: int) -> 
                 future.cancel()
 
 
-def _context(function: BatchFunction) -> BaseContext:
+def _context(*functions: Callable[..., object]) -> BaseContext:
     """How workers start. Not forked from here: Arrow and Dagster have threads, and locks in them.
 
     A fork server has none: it has imported what the first function needs, and every worker of
@@ -123,7 +124,7 @@ def _context(function: BatchFunction) -> BaseContext:
         return get_context("spawn")
     context = get_context("forkserver")
     # Arrow imports pandas when it makes its first column of a list: 0.8 s in each worker.
-    context.set_forkserver_preload([_module(function), "pandas"])
+    context.set_forkserver_preload([*map(_module, functions), "pandas"])
     return context
 
 
@@ -145,7 +146,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, name="end with parent", daemon=True).start()
 
 
-def _module(function: BatchFunction) -> str:
+def _module(function: Callable[..., object]) -> str:
     of: object = function.func if isinstance(function, partial) else function
     return str(getattr(of, "__module__", __name__))
 

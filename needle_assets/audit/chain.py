@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.audit.errors import AuditError
-from needle_assets.batches import map_batches
+from needle_assets.batches import get_ready, map_batches
 from needle_assets.corpus.anonymize import Anonymized, anonymize
 from needle_assets.corpus.needles import filter_needles
 from needle_assets.corpus.splits import assign_splits
@@ -86,6 +86,7 @@ def build(
     """
     watch = stopwatch or Stopwatch()
     with watch.step("anonymise"):
+        get_ready(anonymize, known_facts, compared_rule_labels, table=raw, workers=workers)
         anonymized = anonymize(raw, seed=seed, workers=workers)
     bios = anonymized.table
     with watch.step("count tokens"):

@@ -83,7 +83,7 @@ def anonymize(
             f"{', '.join(raw.column_names)}; read it with needle_assets.corpus.readers"
         )
     _check_encoding(raw)
-    get_ready(_renamed, raw, workers=workers)
+    get_ready(_renamed, table=raw, workers=workers)
     described = map_batches(
         partial(_described, seed=seed), raw, workers=workers, worth_a_pool=_WORTH_A_FIRST_POOL
     )
