@@ -6,6 +6,7 @@ done with the rows does not belong here.
 """
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from multiprocessing import (
     parent_process,
 )
 from multiprocessing.context import BaseContext
+from types import FunctionType
 
 import pyarrow as pa
 
@@ -123,8 +125,9 @@ def _context(*functions: Callable[..., object]) -> BaseContext:
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    # Arrow imports pandas when it makes its first column of a list: 0.8 s in each worker.
-    context.set_forkserver_preload([*map(_module, functions), "pandas"])
+    # Arrow imports pandas when it makes its first column of a list: 0.8 s in each worker. And each
+    # runs the main script, which imports a command and its libraries.
+    context.set_forkserver_preload([*map(_module, functions), "pandas", *_imported_by_main()])
     return context
 
 
@@ -144,6 +147,11 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end with parent", daemon=True).start()
+
+
+def _imported_by_main() -> list[str]:
+    names = vars(sys.modules["__main__"]).values()
+    return sorted({of.__module__ for of in names if isinstance(of, FunctionType)} - {"__main__"})
 
 
 def _module(function: Callable[..., object]) -> str:
