@@ -101,6 +101,9 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path: Path, how: signal.S
     os.mkfifo(fifo)
     pipe = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     code = (
+        # A signal that this process ignores, the new one would ignore too.
+        "import signal\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
         "from functools import partial\n"
         "from needle_assets.batches import map_batches\n"
         "from needle_assets_tests.test_batches import held, numbers\n"
