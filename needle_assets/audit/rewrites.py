@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.audit.traces import folded_words, name_words
+from needle_assets.pages import templates
 from needle_assets.seeding import rank
 
 SHEET_ROWS = 300
@@ -139,13 +140,5 @@ def _compared(raw: pa.Table, sample: pa.Table) -> Iterator[Rewrite]:
 
 def reading_sheet(rewrites: list[Rewrite], *, seed: int) -> str:
     """One HTML page that opens without a network: old and new texts, changes marked."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(_TEMPLATES)
     return environment.get_template("sheet.html.j2").render(rewrites=rewrites, seed=seed)

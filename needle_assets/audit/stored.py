@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.audit.gold import Accuracy, GoldRow, accuracy
+from needle_assets.corpus.splits import nameless
 
 
 def stored_accuracy(rows: Sequence[GoldRow], labels: pa.Table, bios: pa.Table) -> Accuracy:
@@ -28,17 +29,10 @@ def stored_accuracy(rows: Sequence[GoldRow], labels: pa.Table, bios: pa.Table) -
     Raises:
         AuditError: as `gold.accuracy`.
     """
-    wanted = {_nameless(row.bio, row.name): row for row in rows}
+    wanted = {nameless(row.bio, row.name): row for row in rows}
     texts = zip(bios["bio"].to_pylist(), bios["name"].to_pylist(), strict=True)
-    keys = [_nameless(bio, name) for bio, name in texts]
+    keys = [nameless(bio, name) for bio, name in texts]
     ids = bios["bio_id"].to_pylist()
     found = {bio_id: wanted[key] for bio_id, key in zip(ids, keys, strict=True) if key in wanted}
     there = labels.filter(pc.is_in(labels["bio_id"], value_set=pa.array(found, pa.string())))
     return accuracy([found[bio_id] for bio_id in there["bio_id"].to_pylist()], there)
-
-
-def _nameless(bio: str, name: str) -> str:
-    parts = set(name.split())
-    return " ".join(
-        word for word in bio.split() if word not in parts and any(map(str.isalnum, word))
-    )

@@ -30,6 +30,7 @@ from needle_assets.evaluation.statistics import (
     usage_table,
 )
 from needle_assets.labels.task import Leaf, Task
+from needle_assets.pages import templates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,15 +95,7 @@ def build_report(task: Task, results: pa.Table, provenance: Provenance) -> str:
     Raises:
         LabelError: a label in ``results`` is not one of the task.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(_TEMPLATES)
     environment.filters |= {
         "number": _number,
         "share": _share,

@@ -18,8 +18,7 @@ from needle_assets.labels import nationalities
 from needle_assets.labels.biography import BIOGRAPHY_TASK, UNKNOWN, PartialDate
 from needle_assets.labels.infobox import InfoboxFacts, infobox_facts
 from needle_assets.labels.rules import label_table
-from needle_assets.labels.tables import require_columns
-from needle_assets.labels.task import LabelError
+from needle_assets.labels.tables import require_columns, rows_of
 
 AGREES = "agrees"
 CONTRADICTS = "contradicts"
@@ -103,7 +102,7 @@ def compare(labels: pa.Table, *, rules: pa.Table | None, bios: pa.Table) -> pa.T
         LabelError: a column is missing, or a label has no biography or no label by rules.
     """
     require_columns(bios)
-    rows = _rows_of(labels, bios, "biography")
+    rows = rows_of(labels, bios, "biography")
     disputes: list[tuple[int, str, str, str]] = []
     heard = np.zeros(labels.num_rows, dtype=bool)
     contradicted = np.zeros(labels.num_rows, dtype=bool)
@@ -142,7 +141,7 @@ def with_agreement(labels: pa.Table, bios: pa.Table) -> pa.Table:
         LabelError: a column is missing, or a labelled biography is not in ``bios``.
     """
     require_columns(bios)
-    texts = bios["bio"].take(_rows_of(labels, bios, "biography"))
+    texts = bios["bio"].take(rows_of(labels, bios, "biography"))
     stated = [stated_nationalities(bio) for bio in texts.to_pylist()]
     agreement = [
         (AGREES if _agrees(label, found) else CONTRADICTS) if found else None
@@ -157,17 +156,6 @@ def with_agreement(labels: pa.Table, bios: pa.Table) -> pa.Table:
     )
 
 
-def _rows_of(labels: pa.Table, others: pa.Table, what: str) -> pa.Array:
-    rows = pc.index_in(labels["bio_id"], value_set=others["bio_id"].combine_chunks())
-    if rows.null_count:
-        lost = labels["bio_id"].filter(pc.is_null(rows))[0].as_py()
-        raise LabelError(
-            f"{rows.null_count} labels have no {what} (the first: {lost!r}); materialize "
-            "needle_labels again"
-        )
-    return rows
-
-
 def _agrees(label: str, stated: Sequence[str]) -> bool:
     return any(nationalities.agree(label, one) for one in stated)
 
@@ -176,7 +164,7 @@ def _all_stated(
     labels: pa.Table, rules: pa.Table | None, bios: pa.Table, rows: pa.Array
 ) -> Iterator[Stated]:
     if rules is not None:
-        yield from _by_rules(labels, rules.take(_rows_of(labels, rules, "label by rules")))
+        yield from _by_rules(labels, rules.take(rows_of(labels, rules, "label by rules")))
     nationality = labels[_NATIONALITY].to_pylist()
     if "infobox" in bios.column_names:
         boxes = bios["infobox"].take(rows).to_pylist()
@@ -186,7 +174,7 @@ def _all_stated(
 
 
 def _with_evidence(labels: pa.Table, rules: pa.Table) -> pa.Table:
-    read = rules["evidence"].take(_rows_of(labels, rules, "label by rules"))
+    read = rules["evidence"].take(rows_of(labels, rules, "label by rules"))
     theirs = pc.if_else(pc.equal(read, ""), "", pc.binary_join_element_wise(f"{RULES}: ", read, ""))
     evidence = pc.if_else(pc.equal(labels["evidence"], ""), theirs, labels["evidence"])
     at = labels.column_names.index("evidence")

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from needle_assets.labels.agreement import AGREES
 from needle_assets.labels.biography import BIOGRAPHY_TASK, UNKNOWN
-from needle_assets.labels.tables import require_columns
+from needle_assets.labels.tables import require_columns, rows_of
 from needle_assets.labels.task import LabelError
+from needle_assets.pages import templates
 
 PAGE_ROWS = 500
 """Rows of the HTML page; the CSV has them all."""
@@ -72,13 +73,7 @@ def review_table(labels: pa.Table, bios: pa.Table) -> pa.Table:
     ).append_column("why", pa.array(["; ".join(d.why for d in row) for row in doubts], pa.string()))
     told = told.filter(pc.greater(told["priority"], 0))
     told = told.sort_by([("priority", "descending"), ("bio_id", "ascending")])
-    rows = pc.index_in(told["bio_id"], value_set=bios["bio_id"].combine_chunks())
-    if rows.null_count:
-        lost = told["bio_id"].filter(pc.is_null(rows))[0].as_py()
-        raise LabelError(
-            f"{rows.null_count} labels have no biography (the first: {lost!r}); materialize "
-            "needle_labels again"
-        )
+    rows = rows_of(told, bios, "biography")
     disputed = [_line(disputes) for disputes in told["disputed"].to_pylist()]
     shown = {
         "priority": told["priority"],
@@ -113,15 +108,7 @@ def review_html(table: pa.Table, *, csv_place: str = "label_review.csv") -> byte
         table: what `review_table` gave.
         csv_place: where the page says that all rows are.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(_TEMPLATES)
     page = environment.get_template("review.html.j2").render(
         rows=[_shown(row) for row in table.slice(0, PAGE_ROWS).to_pylist()],
         total=table.num_rows,

@@ -102,7 +102,6 @@ SPORT_PAIRS = {
     "sprint": SPORT,
     "master": _MARTIAL | frozenset(["chess", "international"]),
 }
-NOTHING: frozenset[str] = frozenset()
 NO_SPORT = {
     "fighter": words(
         """freedom resistance guerrilla fire jihadist rebel partisan independence insurgent crime

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel
 
 from needle_assets.labels.task import LabelError, Task
@@ -130,6 +131,27 @@ def quarantine_table(bios: pa.Table, rejections: Sequence[Rejection]) -> pa.Tabl
         *_columns(rejections, len(_QUARANTINE)),
     ]
     return pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema)
+
+
+def rows_of(labels: pa.Table, others: pa.Table, what: str) -> pa.Array:
+    """Where in another table the biography of each label stands, by ``bio_id``.
+
+    Args:
+        labels: a label table.
+        others: a table with a ``bio_id``.
+        what: what a row of ``others`` is, for the message.
+
+    Raises:
+        LabelError: a label has no such row: the tables were made from different corpora.
+    """
+    rows = pc.index_in(labels["bio_id"], value_set=others["bio_id"].combine_chunks())
+    if rows.null_count:
+        lost = labels["bio_id"].filter(pc.is_null(rows))[0].as_py()
+        raise LabelError(
+            f"{rows.null_count} labels have no {what} (the first: {lost!r}); materialize "
+            "needle_labels again"
+        )
+    return rows
 
 
 def require_columns(bios: pa.Table) -> None:
