@@ -1,0 +1,141 @@
+"""What an endpoint is told: its home, key, limits, base models, how it trains and serves.
+
+Read from a TOML file or built by a caller; nothing here reads an environment variable.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from needle_assets.endpoint.errors import EndpointError
+from needle_assets.endpoint.rope import RopeKind
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaseModelConfig(_Part):
+    """One base model: what is served, and what is trained on."""
+
+    gguf: Path | None = None
+    """Weights that llama.cpp serves; also trained on where ``weights`` is None."""
+    weights: Path | None = None
+    """A transformers folder (config, safetensors, tokenizer) to train on."""
+    context_window: int | None = Field(default=None, ge=1)
+    """Tokens of prompt and answer together; None: what the weights' own metadata says."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.gguf is None and self.weights is None:
+            raise ValueError("a base model needs a gguf file, a weights folder, or both")
+        return self
+
+
+class TrainingConfig(_Part):
+    """How jobs train, where OpenAI's API does not say."""
+
+    python: Path = Path(".venv-train/bin/python")
+    """Interpreter of the trainer's own environment (``make trainer``)."""
+    launch: tuple[str, ...] = ()
+    """Words that go between the interpreter and the script, such as
+    ``-m accelerate.commands.launch --num_processes 4``; none: plain Python."""
+    lora_rank: int = Field(default=16, ge=1)
+    lora_alpha: int = Field(default=32, ge=1)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    learning_rate: float = Field(default=5e-4, gt=0)
+    """What a learning_rate_multiplier of 1 means."""
+    rope_scaling: RopeKind = "linear"
+    max_context: int = Field(default=131_072, ge=1)
+    """Longest example, in tokens, that the window is extended to."""
+    checkpoint_s: float = Field(default=60.0, ge=0)
+    """Seconds of training between checkpoints; one is written after every epoch in any case."""
+    threads: int | None = Field(default=None, ge=1)
+    """Computing threads; None: PyTorch's own choice."""
+
+
+class ServingConfig(_Part):
+    """How models answer."""
+
+    upstream: str | None = None
+    """base_url of a vLLM server that has base and adapters by name; None: llama.cpp here."""
+    upstream_api_key: SecretStr = SecretStr("")
+    parallel: int = Field(default=1, ge=1)
+    """Requests that one llama.cpp process computes at a time."""
+    queue: int = Field(default=64, ge=0)
+    """Requests that wait for one model; the next one is answered 503 with Retry-After."""
+    window: int = Field(default=8192, ge=1)
+    """Tokens of prompt and answer served at most for a model that is not extended: the KV cache is
+    allocated at once."""
+    memory_mib: int = Field(default=8192, ge=1)
+    """Resident memory of all llama.cpp processes; over it the one idle longest is ended."""
+    idle_s: float = Field(default=600.0, gt=0)
+    """A process without requests for so long is ended."""
+    threads: int | None = Field(default=None, ge=1)
+    startup_timeout_s: float = Field(default=120.0, gt=0)
+
+
+class LimitsConfig(_Part):
+    """What one client may ask for at most."""
+
+    file_bytes: int = Field(default=512 * 2**20, ge=1)
+    line_bytes: int = Field(default=8 * 2**20, ge=1)
+    """One line of a training file."""
+    chat_bytes: int = Field(default=16 * 2**20, ge=1)
+    """Body of any request but an upload."""
+    files: int = Field(default=10_000, ge=1)
+    waiting_jobs: int = Field(default=100, ge=1)
+    epochs: int = Field(default=50, ge=1)
+
+
+class EndpointConfig(_Part):
+    """All of it."""
+
+    home: Path = Path(".needle/endpoint")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8600, ge=0, le=65_535)
+    """0: a free one."""
+    api_key: SecretStr = SecretStr("")
+    auth: Literal["key", "off"] = "key"
+    """``off`` is possible on loopback alone."""
+    models: dict[str, BaseModelConfig] = Field(default_factory=dict)
+    """Base models by the name they are asked for."""
+    training: TrainingConfig = TrainingConfig()
+    serving: ServingConfig = ServingConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        loopback = self.host in ("127.0.0.1", "::1", "localhost")
+        if self.auth == "off" and not loopback:
+            raise ValueError(
+                f"auth may be off on loopback alone, not on {self.host}: set a key in "
+                "NEEDLE_ENDPOINT_API_KEY"
+            )
+        if self.auth == "key" and not self.api_key.get_secret_value():
+            raise ValueError(
+                "no key is set: put one into NEEDLE_ENDPOINT_API_KEY or, on loopback, switch "
+                "authentication off with --no-auth"
+            )
+        return self
+
+
+def load_config(path: Path | None, **changes: object) -> EndpointConfig:
+    """The configuration of a TOML file, or the defaults; ``changes`` go before the file's values.
+
+    Raises:
+        EndpointError: the file is missing or is not TOML, or a value cannot be used.
+    """
+    try:
+        document = tomllib.loads(path.read_text()) if path else {}
+        return EndpointConfig.model_validate(document | changes)
+    except FileNotFoundError:
+        raise EndpointError(f"the configuration {path} does not exist") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise EndpointError(f"{where + ': ' if where else ''}{first['msg']}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise EndpointError(f"the configuration {path} cannot be read: {error}") from None
