@@ -3,14 +3,26 @@
 Read from a TOML file or built by a caller; nothing here reads an environment variable.
 """
 
+import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from needle_assets.endpoint.errors import EndpointError
 from needle_assets.endpoint.rope import RopeKind
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 
 
 class _Part(BaseModel):
@@ -85,6 +97,8 @@ class LimitsConfig(_Part):
     """One line of a training file."""
     chat_bytes: int = Field(default=16 * 2**20, ge=1)
     """Body of any request but an upload."""
+    upload_stall_s: float = Field(default=60.0, gt=0)
+    """An upload of which nothing arrives for so long is given up."""
     files: int = Field(default=10_000, ge=1)
     waiting_jobs: int = Field(default=100, ge=1)
     epochs: int = Field(default=50, ge=1)
@@ -106,6 +120,29 @@ class EndpointConfig(_Part):
     serving: ServingConfig = ServingConfig()
     limits: LimitsConfig = LimitsConfig()
 
+    @field_validator("models")
+    @classmethod
+    def _named(cls, models: dict[str, BaseModelConfig]) -> dict[str, BaseModelConfig]:
+        for name in models:
+            if not _MODEL_NAME.fullmatch(name) or name.startswith("ft:"):
+                raise ValueError(
+                    f"the base model's name {name!r} cannot be used: expected letters, digits and "
+                    "._:/- with a letter or digit first, and no beginning with ft:, which is the "
+                    "tuned models'"
+                )
+        return models
+
+    @field_validator("api_key")
+    @classmethod
+    def _sendable(cls, key: SecretStr) -> SecretStr:
+        # What is wrong with it is said without it.
+        if not all("!" <= letter <= "~" for letter in key.get_secret_value()):
+            raise ValueError(
+                "the key has spaces, line ends or letters that no HTTP header can carry: use "
+                "printable ASCII alone"
+            )
+        return key
+
     @model_validator(mode="after")
     def _guarded(self) -> Self:
         loopback = self.host in ("127.0.0.1", "::1", "localhost")
@@ -122,15 +159,19 @@ class EndpointConfig(_Part):
         return self
 
 
-def load_config(path: Path | None, **changes: object) -> EndpointConfig:
-    """The configuration of a TOML file, or the defaults; ``changes`` go before the file's values.
+def load_config(
+    path: Path | None, defaults: Mapping[str, object] | None = None, **changes: object
+) -> EndpointConfig:
+    """The configuration of a TOML file: before ``defaults``, and behind ``changes``.
+
+    A table of the file, such as ``[training]``, takes the place of the whole default table.
 
     Raises:
         EndpointError: the file is missing or is not TOML, or a value cannot be used.
     """
     try:
         document = tomllib.loads(path.read_text()) if path else {}
-        return EndpointConfig.model_validate(document | changes)
+        return EndpointConfig.model_validate({**(defaults or {}), **document, **changes})
     except FileNotFoundError:
         raise EndpointError(f"the configuration {path} does not exist") from None
     except ValidationError as error:

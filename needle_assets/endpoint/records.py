@@ -72,6 +72,8 @@ class JobRecord:
     estimated_finish: int | None = None
     trained_tokens: int | None = None
     fine_tuned_model: str | None = None
+    result_file: str | None = None
+    """The metrics of all steps as a CSV file, made when a job that succeeded is first looked at."""
     error_code: str | None = None
     error_message: str | None = None
     error_param: str | None = None
