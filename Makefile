@@ -29,14 +29,25 @@ $(VENV)/.synced-ui: pyproject.toml uv.lock $(VENV)/.synced
 	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --extra local --group ui --quiet
 	@touch $@
 
-.PHONY: help setup demo ui test test-slow test-ui check bench format
+# The trainer's own environment: torch takes gigabytes that nothing else needs.
+TRAINER := .venv-train
+TRAINER_NEEDS := needle_assets/endpoint/trainer/requirements-train.txt
+
+$(TRAINER)/.synced: $(TRAINER_NEEDS)
+	$(PYTHON) -m venv $(TRAINER)
+	$(TRAINER)/bin/python -m pip install --quiet --disable-pip-version-check -r $(TRAINER_NEEDS)
+	@touch $@
+
+.PHONY: help setup trainer demo ui test test-slow test-ui check bench format
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/.synced  ## Make the environment in .venv
 
-demo: setup  ## Run the whole loop on a real model and write the report
+trainer: $(TRAINER)/.synced  ## Make the trainer's environment in .venv-train (torch)
+
+demo: setup trainer  ## Run the whole loop, a fine-tune in it, and write the report
 	$(BIN)/needle demo
 
 ui: setup  ## Open Dagster's UI on this project (http://localhost:3000)
@@ -44,13 +55,13 @@ ui: setup  ## Open Dagster's UI on this project (http://localhost:3000)
 	@# Without it dg reads the same dagster.yaml, but says that nothing will be kept.
 	DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)}" $(BIN)/dg dev
 
-test: setup  ## Run the tests
+test: setup trainer  ## Run the tests
 	$(BIN)/pytest -n auto --dist loadfile
 
-test-slow: setup  ## Run the tests that take long
+test-slow: setup trainer  ## Run the tests that take long
 	$(BIN)/pytest -m slow
 
-test-ui: $(VENV)/.synced-ui  ## Drive the report and the UI in headless Chromium
+test-ui: $(VENV)/.synced-ui trainer  ## Drive the report and the UI in headless Chromium
 	$(BIN)/pytest -m ui
 
 check: setup  ## Lint, types, import rules, definitions

@@ -4,7 +4,7 @@ Imports that cost seconds are made inside the commands, so that `needle --help` 
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +26,13 @@ from rich.progress import (
 from rich.table import Column, Table
 
 from needle_assets.errors import NeedleError
-from needle_assets.settings import Settings, dagster_home, load_env_file, load_settings
+from needle_assets.settings import (
+    Settings,
+    SettingsError,
+    dagster_home,
+    load_env_file,
+    load_settings,
+)
 
 if TYPE_CHECKING:
     from needle_assets.defs.launch import Launcher
@@ -40,13 +46,23 @@ app = typer.Typer(
 lengths_app = typer.Typer(help="Context lengths, which are partitions.", no_args_is_help=True)
 models_app = typer.Typer(help="Models: registry entries and partitions.", no_args_is_help=True)
 app.add_typer(lengths_app, name="lengths")
+endpoint_app = typer.Typer(
+    help="Our own OpenAI-compatible endpoint: files, fine-tuning jobs, models, chat.",
+    no_args_is_help=True,
+)
 app.add_typer(models_app, name="models")
+app.add_typer(endpoint_app, name="endpoint")
 
 _DEFAULT_LENGTHS = ("512", "1024")
 _BUILT_IN_MODEL = "smollm2-135m-instruct"
 
 _CALIBRATION = {"floor": "floor", "closed_book": "closed book", "ceiling": "ceiling"}
 """Columns of the leaderboard that a mean is read against, and their headings."""
+
+_DEMO_STEPS = 30
+_DEMO_BATCH = 4
+_DEMO_LEARNING_RATE = 1.0
+"""Of the demo's fine-tune."""
 
 _console = Console()
 
@@ -76,30 +92,45 @@ def demo(
     draws: Annotated[
         int | None, typer.Option(min=1, help="Haystacks of each length. [default: 5]")
     ] = None,
+    finetune: Annotated[
+        bool | None,
+        typer.Option(
+            "--finetune/--no-finetune",
+            help="Fine-tune at the first length. [default: yes at the embedded endpoint]",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help=f"Steps of the fine-tune. [default: {_DEMO_STEPS}]")
+    ] = None,
 ) -> None:
     """Run the whole loop on a real model, through the real assets, and write the report."""
     settings = _settings(corpus=corpus, depths=depths, draws=draws)
     keys = list(dict.fromkeys(key.strip() for key in lengths.split(",")))
-    steps: list[tuple[str, list[str | None]]] = [
-        ("raw_wiki_bio", [None]),
-        ("anonymized_bios", [None]),
-        ("filtered_needles", [None]),
-        ("needle_labels", [None]),
-        ("label_review", [None]),
-        ("haystacks", [*keys]),
-        ("finetune_upload", [*keys]),
-        ("eval_results", [f"{key}|{_BUILT_IN_MODEL}" for key in keys]),
-        ("leaderboard", [None]),
-    ]
+    # Elsewhere a job may be paid for: that is not done without being asked.
+    tuning = finetune if finetune is not None else not settings.endpoint_url
+    if tuning:
+        settings = _for_demo(settings, steps)
     from needle_assets.defs.launch import register
 
     with _work() as progress, _launcher(settings, progress) as launcher:
         register(launcher.instance, keys, [_BUILT_IN_MODEL])
-        for asset, partitions in steps:
+
+        def bring(asset: str, partitions: Iterable[str | None] = (None,)) -> None:
             for partition in partitions:
                 _bring_up_to_date(launcher, progress, asset, partition)
-            if asset == "needle_labels":
-                _tell_of_labels(settings, progress)
+
+        for asset in ("raw_wiki_bio", "anonymized_bios", "filtered_needles", "needle_labels"):
+            bring(asset)
+        _tell_of_labels(settings, progress)
+        bring("label_review")
+        bring("haystacks", keys)
+        bring("finetune_upload", keys)
+        bring("eval_results", [f"{key}|{_BUILT_IN_MODEL}" for key in keys])
+        if tuning:
+            bring("finetuned_model", keys[:1])
+            slug = _tuned_model(settings, keys[0])
+            bring("eval_results", [f"{key}|{slug}" for key in keys])
+        bring("leaderboard")
     _print_leaderboard(settings)
 
 
@@ -263,6 +294,70 @@ def models_list() -> None:
             "yes" if entry.json_schema else "no",
         )
     _console.print(table)
+
+
+@endpoint_app.command("serve")
+def endpoint_serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind. [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="0: a free one. [default: 8600]")] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Folder of files, jobs and models. [default: NEEDLE_HOME/endpoint]"),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML: base models, training, serving, limits.")
+    ] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Ask for no key; on loopback alone.")
+    ] = False,
+) -> None:
+    """Serve our endpoint until Ctrl-C; its key is NEEDLE_ENDPOINT_API_KEY."""
+    from needle_assets.defs.resources import EmbeddedEndpoint, EmbeddedError
+    from needle_assets.endpoint.errors import EndpointError
+    from needle_assets.endpoint.serve import serve
+
+    settings = _settings()
+    changes: dict[str, object] = {"host": host, "port": port, "home": home}
+    if no_auth:
+        changes["auth"] = "off"
+    if key := settings.endpoint_api_key.get_secret_value():
+        changes["api_key"] = key
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        serve(EmbeddedEndpoint(settings).config(config, **given))
+    except EndpointError as error:
+        raise EmbeddedError(str(error)) from None
+
+
+def _for_demo(settings: Settings, steps: int | None) -> Settings:
+    """Settings of a fine-tune that a laptop ends in minutes; those that are set stay."""
+    if not settings.endpoint_url and not Path(settings.trainer_python).exists():
+        raise SettingsError(
+            f"the trainer's environment is missing ({settings.trainer_python}): make it by `make "
+            "trainer`, or leave the fine-tune out with --no-finetune"
+        )
+    given = settings.model_fields_set
+    changes: dict[str, object] = {
+        "epochs": 1,
+        "batch_size": _DEMO_BATCH,
+        "learning_rate": _DEMO_LEARNING_RATE,
+        "train_examples": _DEMO_STEPS * _DEMO_BATCH,
+    }
+    changes = {name: value for name, value in changes.items() if name not in given}
+    if steps is not None:
+        batch = settings.batch_size if "batch_size" in given else _DEMO_BATCH
+        if batch == "auto":
+            raise SettingsError("--steps needs a batch size: NEEDLE_BATCH_SIZE is auto")
+        changes["train_examples"] = steps * batch
+    return settings.model_copy(update=changes)
+
+
+def _tuned_model(settings: Settings, length: str) -> str:
+    """Slug of the model that was tuned at a length."""
+    from needle_assets.storage import read_json
+
+    receipt = read_json(settings.root / "assets" / "finetuned_model" / f"{length}.json")
+    return str(receipt["slug"])
 
 
 def _settings(**changes: str | int | None) -> Settings:

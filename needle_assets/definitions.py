@@ -26,6 +26,7 @@ ASSETS = [
     needles.label_review,
     haystacks.haystacks,
     finetune.finetune_upload,
+    finetune.finetuned_model,
     evaluation.eval_results,
     evaluation.leaderboard,
 ]
@@ -47,7 +48,13 @@ def build_defs(
     return dg.Definitions(
         assets=[*versioned(ASSETS, settings), label_quarantine],
         asset_checks=[split_is_leak_free, persons_only, nationality],
-        jobs=[jobs.build_dataset, jobs.evaluate, jobs.add_context_length, jobs.register_model],
+        jobs=[
+            jobs.build_dataset,
+            jobs.finetune,
+            jobs.evaluate,
+            jobs.add_context_length,
+            jobs.register_model,
+        ],
         schedules=[weekly_reevaluation],
         resources={
             "settings": settings,

@@ -20,6 +20,9 @@ from upath import UPath
 from needle_assets.errors import NeedleError
 from needle_assets.storage import is_local
 
+STORE = "store"
+"""Value of ``NEEDLE_ENDPOINT_URL`` that keeps uploads in the store."""
+
 
 class SettingsError(NeedleError):
     """An environment variable has a value that cannot be used."""
@@ -77,11 +80,16 @@ class Settings(BaseSettings):
         description="Hand labels (JSON lines) that the labels' check reports its accuracy against.",
     )
     labeler: Literal["auto", "rules", "llm"] = Field(
-        default="auto", description="auto takes llm when an endpoint is configured."
+        default="auto",
+        description="auto takes llm when an endpoint and NEEDLE_LABELER_MODEL are configured.",
     )
     endpoint_url: str = Field(
         default="",
-        description="base_url of an OpenAI-compatible endpoint for labels and fine-tune uploads.",
+        description="base_url of an OpenAI-compatible endpoint for labels, uploads and fine-tunes. "
+        "Empty: the embedded endpoint (labels by rules); 'store': uploads stay in the store.",
+    )
+    endpoint_provider: Literal["auto", "openai", "azure", "nebius", "crusoe", "embedded"] = Field(
+        default="auto", description="What that endpoint can do; auto: known by its host."
     )
     endpoint_api_key: SecretStr = Field(
         default=SecretStr(""), description="Key of that endpoint. Never printed."
@@ -96,6 +104,45 @@ class Settings(BaseSettings):
     labeler_output_price: float | None = Field(
         default=None, ge=0, description="Its US dollars per million answer tokens, if known."
     )
+    base_model: str = Field(
+        default="",
+        description="Model id that is fine-tuned at the endpoint. Empty: the embedded SmolLM2.",
+    )
+    epochs: int | Literal["auto"] = Field(
+        default="auto", description="Epochs of a fine-tune, or auto: the endpoint decides."
+    )
+    batch_size: int | Literal["auto"] = Field(
+        default="auto", description="Examples of a training step, or auto."
+    )
+    learning_rate: float | Literal["auto"] = Field(
+        default="auto",
+        description="learning_rate_multiplier of a fine-tune, or auto. Some providers read it as "
+        "the learning rate itself.",
+    )
+    max_cost_usd: float | None = Field(
+        default=None,
+        ge=0,
+        description="Cap on what one fine-tune or one labelling may cost by its quote; over it, or "
+        "with no price known, nothing is sent. Empty: no cap.",
+    )
+    prices: str = Field(
+        default="", description="A price table (YAML) whose entries go before the built-in ones."
+    )
+    on_cancel: Literal["leave", "cancel"] = Field(
+        default="leave",
+        description="What happens to the remote job when its run is cancelled. A job that is left "
+        "is found again by the next run.",
+    )
+    finetune_timeout_s: float = Field(
+        default=86_400.0, gt=0, description="How long a fine-tune is waited for."
+    )
+    finetune_stuck_s: float = Field(
+        default=14_400.0, gt=0, description="How long a fine-tune may wait before it starts."
+    )
+    trainer_python: str = Field(
+        default=".venv-train/bin/python",
+        description="Python of the embedded endpoint's trainer (make trainer).",
+    )
     concurrency: int = Field(default=8, ge=1, le=512, description="Requests in flight.")
     request_timeout_s: float = Field(default=300.0, gt=0, description="Deadline of one request.")
     cpu_threads: int = Field(
@@ -105,6 +152,8 @@ class Settings(BaseSettings):
     @field_validator("endpoint_url")
     @classmethod
     def _no_secret_in_address(cls, value: str) -> str:
+        if value == STORE:
+            return value
         # Addresses stand in messages and receipts; keys have a setting of their own.
         parts = urlsplit(value)
         if parts.username or parts.password or parts.query or parts.fragment:
@@ -113,6 +162,11 @@ class Settings(BaseSettings):
                 "into NEEDLE_ENDPOINT_API_KEY"
             )
         return value
+
+    @property
+    def endpoint_address(self) -> str:
+        """base_url of the configured endpoint; empty where uploads go elsewhere."""
+        return "" if self.endpoint_url == STORE else self.endpoint_url
 
     @property
     def root(self) -> UPath:

@@ -106,6 +106,21 @@ def write_json(path: UPath | Path, value: Any) -> None:
     write_atomic(path, (text + "\n").encode())
 
 
+def read_json(path: UPath | Path) -> Any:
+    """Read a document that ``write_json`` wrote.
+
+    Raises:
+        StorageError: the file is missing or not JSON.
+    """
+    source = UPath(path)
+    try:
+        return json.loads(source.read_bytes())
+    except FileNotFoundError as error:
+        raise StorageError(f"{source} does not exist; materialize its asset first") from error
+    except ValueError as error:
+        raise StorageError(f"{source} is not JSON: {error}") from error
+
+
 def content_hash(table: pa.Table) -> str:
     """Hex sha256 of a table's columns, types and values, whatever its chunks.
 

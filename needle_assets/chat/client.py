@@ -7,15 +7,14 @@ in which order, and what an answer is worth is the caller's affair.
 import asyncio
 import dataclasses
 import datetime
-import ipaddress
 import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from needle_assets.chat.answers import Answer, filled_in
+from needle_assets.chat.clients import async_openai_client
 from needle_assets.chat.journal import Journal
 from needle_assets.chat.problems import Server, failed, fatal_error, mostly_failed
 from needle_assets.errors import NeedleError
@@ -122,17 +121,11 @@ class _Asking:
             ChatError: as `ask_all`.
             StorageError: as `ask_all`.
         """
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-
-        url = self._server.base_url
-        async with AsyncOpenAI(
-            base_url=url,
-            # The SDK would look for a key in the environment if it were given none.
-            api_key=self._server.api_key or "none",
-            timeout=self._server.timeout_s,
+        async with async_openai_client(
+            self._server.base_url,
+            self._server.api_key,
+            timeout_s=self._server.timeout_s,
             max_retries=self._server.max_retries,
-            # A proxy set for the internet cannot reach a server on this machine.
-            http_client=DefaultAsyncHttpxClient(trust_env=not _is_loopback(url)),
         ) as client:
             await self._work_off(client, missing, concurrency)
         failures = [answer for answer in self.answers.values() if answer.error is not None]
@@ -233,11 +226,3 @@ class _Asking:
             **self._parameters,
         }
         return await client.chat.completions.create(**request)
-
-
-def _is_loopback(base_url: str) -> bool:
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -3,7 +3,6 @@
 The layout is a contract (design.md, Assets): ``assets/<key>[/<length>[/<model>]].parquet``.
 """
 
-import json
 from abc import abstractmethod
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 from upath import UPath
 
 from needle_assets.defs.failures import as_failure
-from needle_assets.storage import exclusive, read_table, write_json, write_table
+from needle_assets.storage import exclusive, read_json, read_table, write_json, write_table
 
 ASSETS = "assets"
 RUNS = "runs"
@@ -78,6 +77,8 @@ def _wants_all_partitions(context: dg.InputContext) -> bool:
         context.has_asset_key
         and context.has_asset_partitions
         and getattr(annotation, "__origin__", annotation) is dict
+        # One receipt is a dict as well, of anything.
+        and getattr(annotation, "__args__", ())[1:] != (Any,)
     )
 
 
@@ -104,4 +105,4 @@ class ReceiptIOManager(_StoreIOManager):
         write_json(path, value)
 
     def _read(self, path: UPath) -> Any:
-        return json.loads(path.read_text())
+        return read_json(path)

@@ -4,6 +4,7 @@ How it labels, and what agrees, is the labels room's affair.
 """
 
 from collections import Counter
+from typing import Literal
 
 import pyarrow as pa
 
@@ -16,6 +17,16 @@ from needle_assets.labels.rules import label_table
 from needle_assets.labels.tables import Labeled, quarantine_table
 from needle_assets.labels.task import LabelError
 from needle_assets.settings import Settings
+
+
+def resolved_labeler(settings: Settings) -> Literal["rules", "llm"]:
+    """Which labeler the settings mean: an endpoint without a model that labels is for fine-tunes.
+
+    Raises:
+        LabelError: ``llm`` without an endpoint.
+    """
+    named = settings.labeler != "auto" or settings.labeler_model
+    return resolve_labeler(settings.labeler, settings.endpoint_address if named else "")
 
 
 def label_bios(
@@ -32,7 +43,7 @@ def label_bios(
         WorkerError: a worker process was killed.
     """
     workers = worker_count(settings.workers)
-    if resolve_labeler(settings.labeler, endpoint.base_url) == "rules":
+    if resolved_labeler(settings) == "rules":
         labels = map_batches(
             compared_rule_labels, bios, workers=workers, progress=progress("Labels by rules")
         )

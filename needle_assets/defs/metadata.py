@@ -13,6 +13,9 @@ import pyarrow.compute as pc
 
 from needle_assets.evaluation import statistics
 from needle_assets.evaluation.scoring import Kind
+from needle_assets.finetune.curve import Curve, curve_table
+from needle_assets.finetune.job_records import JobReceipt
+from needle_assets.finetune.preflight import Preflight, Quote
 from needle_assets.labels.task import Task
 from needle_assets.storage import content_hash
 
@@ -157,6 +160,47 @@ def of_results(results: pa.Table, task: Task, seed: int) -> dict[str, Any]:
         "fields": frame(_by_field(statistics.field_table(results, task.leaf_names))),
         **{str(name): float(value) for name, value in known.items() if value == value},
     }
+
+
+def of_preflight(checked: Preflight | None, quoted: Quote | None) -> dict[str, Any]:
+    """What was checked before an upload, and what the job will cost at most."""
+    shown: dict[str, Any] = {}
+    if checked is not None:
+        shown |= {
+            "longest_example": checked.longest_example,
+            "checks": dg.MetadataValue.md("\n".join(f"- {check}" for check in checked.checks)),
+        }
+        if checked.warnings:
+            shown["warnings"] = dg.MetadataValue.md(
+                "\n".join(f"- {warning}" for warning in checked.warnings)
+            )
+    if quoted is not None:
+        shown["estimated_cost_usd"] = "no price known" if quoted.usd is None else quoted.usd
+        shown["quote"] = records(
+            {"": name.replace("_", " "), "value": str(value)}
+            for name, value in quoted.model_dump().items()
+            if value not in (None, "", ())
+        )
+    return shown
+
+
+def of_job(slug: str, receipt: JobReceipt, curve: Curve) -> dict[str, Any]:
+    """What a fine-tune came to: its model, tokens, cost and training curve."""
+    from needle_assets.evaluation import plots
+
+    told = receipt.model_dump(mode="json")
+    shown: dict[str, Any] = {
+        "model": slug,
+        "cost_usd": "no price known" if receipt.cost_usd is None else receipt.cost_usd,
+        "job": records({"": name, "value": str(value)} for name, value in told.items()),
+    }
+    for name in ("trained_tokens", "train_loss", "valid_loss"):
+        if told[name] is not None:
+            shown[name] = told[name] if name == "trained_tokens" else legible(told[name])
+    if curve:
+        chart = plots.training_curve(curve_table(curve).to_pandas(), f"Training of {slug}")
+        shown["training_curve"] = image(plots.to_svg(chart), "Training curve")
+    return shown
 
 
 def frame(table: "pd.DataFrame") -> dg.TableMetadataValue:

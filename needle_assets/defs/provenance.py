@@ -7,10 +7,10 @@ import dagster as dg
 import pyarrow as pa
 
 from needle_assets import __version__
+from needle_assets.defs.labeling import resolved_labeler
 from needle_assets.defs.resources import Tokenizer
 from needle_assets.evaluation.errors import EvaluationError
 from needle_assets.evaluation.report import Provenance
-from needle_assets.labels.llm import resolve_labeler
 from needle_assets.settings import Settings
 
 _UNPARTITIONED = ("raw_wiki_bio", "anonymized_bios", "filtered_needles", "needle_labels")
@@ -88,7 +88,7 @@ def provenance(
         seed=settings.seed,
         corpus=settings.corpus or "built-in sample",
         tokenizer=tokenizer.reference.name,
-        labeler=resolve_labeler(settings.labeler, settings.endpoint_url),
+        labeler=resolved_labeler(settings),
         code_version=__version__,
         data_versions=versions,
     )

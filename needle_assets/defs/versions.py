@@ -26,9 +26,13 @@ _RULES: dict[str, tuple[int, tuple[str, ...]]] = {
             "train_examples", "validation_examples",
         ),
     ),
-    "finetune_upload": (1, ("endpoint_url", "tokenizer")),
+    "finetune_upload": (2, ("endpoint_url", "tokenizer")),
+    "finetuned_model": (
+        1,
+        ("base_model", "batch_size", "endpoint_url", "epochs", "learning_rate", "seed"),
+    ),
     "eval_results": (2, ("answer_tokens",)),
-    "leaderboard": (2, ("seed",)),
+    "leaderboard": (3, ("seed",)),
 }  # fmt: skip
 
 

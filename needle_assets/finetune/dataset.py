@@ -4,16 +4,18 @@ Where the file goes is decided in `upload`.
 """
 
 import hashlib
+import io
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.finetune.errors import FinetuneError
-from needle_assets.haystack.messages import bio_lines, training_messages
+from needle_assets.haystack.messages import Message, bio_lines, training_messages
 from needle_assets.haystack.tokenizer import ReferenceTokenizer
-from needle_assets.labels.task import LabelError, Task
+from needle_assets.labels.task import LabelError, Task, unique_keys
 from needle_assets.seeding import digest
 
 _ROLES = ("system", "user", "assistant")
@@ -31,6 +33,19 @@ class Dataset:
     """Reference tokens of all prompts and answers."""
     longest_example: int
     """Reference tokens of the longest example, answer included."""
+    needles: tuple[str, ...] = field(default=(), repr=False)
+    """The needle of each line, in the file's order; empty where they are not known."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a dataset: an example, or what is wrong with it."""
+
+    number: int
+    """From 1."""
+    messages: list[Message]
+    """Of role and content each; empty where there is a problem."""
+    problem: str = ""
 
 
 def build_dataset(
@@ -59,6 +74,7 @@ def build_dataset(
         examples=len(lines),
         tokens=int(totals.sum()),
         longest_example=int(totals.max(initial=0)),
+        needles=tuple(rows["needle"].to_pylist()),
     )
 
 
@@ -66,28 +82,66 @@ def validate_jsonl(content: bytes, *, task: Task, name: str) -> int:
     """Check the exact bytes that would be uploaded; returns the number of examples.
 
     Raises:
-        FinetuneError: naming the file's line: not JSON, roles other than system, user, assistant,
-            an empty message, an answer that is not the task's canonical JSON, or the prompt of an
-            earlier line, with whatever answer.
+        FinetuneError: naming the file's first bad line and its problem, as `read_jsonl` finds it.
+    """
+    count = 0
+    for line in read_jsonl(content, task=task):
+        if line.problem:
+            raise FinetuneError(f"{name} dataset, line {line.number}: {line.problem}")
+        count += 1
+    return count
+
+
+def read_jsonl(content: bytes, *, task: Task) -> Iterator[Line]:
+    """The lines of a dataset, each looked at by itself and beside those before it.
+
+    Problems: a byte order mark, CR LF, an empty line, no UTF-8, not JSON, roles other than system,
+    user, assistant, an empty message, an answer that is not the task's canonical JSON, and the
+    prompt of an earlier line, with whatever answer.
     """
     seen: dict[bytes, int] = {}
-    lines = content.splitlines()
-    for number, line in enumerate(lines, start=1):
-        place = f"{name} dataset, line {number}"
+    for number, raw in enumerate(io.BytesIO(content), start=1):
         try:
-            messages = json.loads(line)["messages"]
-            roles = tuple(message["role"] for message in messages)
-            texts = [message["content"] for message in messages]
-        except (ValueError, TypeError, KeyError) as error:
-            raise FinetuneError(f"{place}: expected an object with messages ({error})") from error
-        if roles != _ROLES:
-            raise FinetuneError(f"{place}: expected roles {_ROLES}, found {roles}")
-        if not all(isinstance(text, str) and text for text in texts):
-            raise FinetuneError(f"{place}: a message is empty or not a text")
-        _check_answer(texts[-1], task, place)
-        if (earlier := seen.setdefault(digest(*texts[:-1]), number)) != number:
-            raise FinetuneError(f"{place}: repeats line {earlier}")
-    return len(lines)
+            messages = _example(raw.removesuffix(b"\n"), task)
+            prompt = digest(*(message["content"] for message in messages[:-1]))
+            if (earlier := seen.setdefault(prompt, number)) != number:
+                raise _LineError(f"repeats line {earlier}")
+        except _LineError as error:
+            yield Line(number, [], str(error))
+        else:
+            yield Line(number, messages)
+
+
+class _LineError(Exception):
+    pass
+
+
+def _example(raw: bytes, task: Task) -> list[Message]:
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise _LineError("starts with a byte order mark, which JSON does not allow")
+    if raw.endswith(b"\r"):
+        raise _LineError("ends in CR LF, expected LF alone")
+    if not raw.strip():
+        raise _LineError("is empty")
+    try:
+        messages = json.loads(raw.decode(), object_pairs_hook=unique_keys)["messages"]
+        roles = tuple(message["role"] for message in messages)
+        texts = [message["content"] for message in messages]
+    except (ValueError, TypeError, KeyError) as error:
+        raise _LineError(f"expected an object with messages ({error})") from error
+    if roles != _ROLES:
+        raise _LineError(f"expected roles {_ROLES}, found {roles}")
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        raise _LineError("a message is empty or not a text")
+    if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+        raise _LineError("a message holds half a character (a lone surrogate)")
+    try:
+        canonical = task.canonical_json(task.parse(texts[-1]))
+    except LabelError as error:
+        raise _LineError(f"the answer is {error}") from error
+    if texts[-1] != canonical:
+        raise _LineError(f"the answer is not canonical JSON: {texts[-1]!r}")
+    return [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
 
 
 def _check_needles(rows: pa.Table, split: str) -> None:
@@ -98,12 +152,3 @@ def _check_needles(rows: pa.Table, split: str) -> None:
                 f"{split} dataset, example {example_id}: the prompt does not hold the needle "
                 f"whole and once ({needle[:80]!r}); materialize haystacks again"
             )
-
-
-def _check_answer(answer: str, task: Task, place: str) -> None:
-    try:
-        canonical = task.canonical_json(task.parse(answer))
-    except LabelError as error:
-        raise FinetuneError(f"{place}: the answer is {error}") from error
-    if answer != canonical:
-        raise FinetuneError(f"{place}: the answer is not canonical JSON: {answer!r}")

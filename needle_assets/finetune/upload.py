@@ -1,21 +1,33 @@
 """Where a dataset goes: an endpoint's ``/v1/files``, or the store when there is no endpoint.
 
-What is in the dataset, and the job that would train on it, live elsewhere.
+What is in the dataset is checked by `preflight`; the job that trains on it lives in `job`.
 """
 
-import io
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 from upath import UPath
 
+from needle_assets.chat.clients import public_address
 from needle_assets.finetune.dataset import Dataset
+from needle_assets.finetune.endpoint_errors import UNREADABLE, endpoint_error, is_out_of_quota
 from needle_assets.finetune.errors import FinetuneError
+from needle_assets.finetune.preflight import Preflight, Quote
 from needle_assets.storage import write_atomic
 
 if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types import FileObject
+
+_MOST_LISTED = 100_000
+"""Files looked through for one that is there already; past them it is sent again."""
+
+_LONGEST_PAUSE_S = 120.0
+"""As long as the SDK waits at most when a server says how long."""
 
 
 class FileReceipt(BaseModel):
@@ -39,25 +51,40 @@ class UploadReceipt(BaseModel):
 
     context_length: int
     destination: str
-    """base_url of the endpoint, or the store's folder."""
+    """base_url of the endpoint, without secrets, or the store's folder."""
     train: FileReceipt
     validation: FileReceipt | None
     tokens: int
     """Reference tokens of training and validation together."""
     estimated_cost_usd: float | None
-    """None: no price is known. Never 0 in its place."""
+    """Of the job that trains on it. None: no price is known. Never 0 in its place."""
+    preflight: Preflight | None = None
+    quote: Quote | None = None
 
 
 def upload(
-    datasets: list[Dataset], *, context_length: int, client: "OpenAI | None", store: UPath
+    datasets: Sequence[Dataset],
+    *,
+    context_length: int,
+    client: "OpenAI | None",
+    store: UPath,
+    preflight: Preflight | None = None,
+    quote: Quote | None = None,
+    pause: Callable[[float], None] = time.sleep,
 ) -> UploadReceipt:
     """Send the datasets to the client's endpoint or, without a client, to the store.
+
+    A file that is there whole is not sent again. One whose upload broke off is looked for, since
+    it may have arrived, and sent once more if it did not.
 
     Args:
         datasets: training first; one without examples is left out.
         context_length: tokens, for the receipt and the files' names.
         client: of the endpoint, or None.
         store: the folder that takes the files otherwise.
+        preflight: for the receipt.
+        quote: for the receipt.
+        pause: waits so many seconds before another attempt.
 
     Raises:
         FinetuneError: there is nothing to train on, or the endpoint does not take it.
@@ -69,74 +96,125 @@ def upload(
             f"haystacks of {context_length} tokens have no training examples; set "
             "NEEDLE_TRAIN_EXAMPLES above 0 and materialize haystacks again"
         )
-    files = (
-        _to_store(filled, store) if client is None else _to_endpoint(filled, client, context_length)
-    )
+    if client is None:
+        files = {dataset.split: _to_store(dataset, store) for dataset in filled}
+    else:
+        sender = _Sender(client, context_length, pause)
+        files = {dataset.split: sender.send(dataset) for dataset in filled}
     return UploadReceipt(
         context_length=context_length,
-        destination=str(store) if client is None else str(client.base_url),
+        destination=str(store) if client is None else public_address(str(client.base_url)),
         train=files["train"],
         validation=files.get("validation"),
         tokens=sum(dataset.tokens for dataset in filled),
-        estimated_cost_usd=None,
+        estimated_cost_usd=quote.usd if quote else None,
+        preflight=preflight,
+        quote=quote,
     )
 
 
-def _to_store(datasets: list[Dataset], folder: UPath) -> dict[str, FileReceipt]:
-    receipts = {}
-    for dataset in datasets:
-        path = folder / f"{dataset.split}.jsonl"
-        write_atomic(path, dataset.content)
-        receipts[dataset.split] = _receipt(dataset, file_id=str(path), filename=path.name)
-    return receipts
+def _to_store(dataset: Dataset, folder: UPath) -> FileReceipt:
+    path = folder / f"{dataset.split}.jsonl"
+    write_atomic(path, dataset.content)
+    return _receipt(dataset, file_id=str(path), filename=path.name)
 
 
-def _to_endpoint(
-    datasets: list[Dataset], client: "OpenAI", context_length: int
-) -> dict[str, FileReceipt]:
+@dataclass(frozen=True)
+class _Sender:
+    client: "OpenAI"
+    context_length: int
+    pause: Callable[[float], None]
+
+    def send(self, dataset: Dataset) -> FileReceipt:
+        """Bring a dataset to the endpoint, unless it is there.
+
+        Raises:
+            FinetuneError: the endpoint cannot be reached or does not take it.
+        """
+        import openai
+
+        filename = f"needle-{self.context_length}-{dataset.split}-{dataset.sha256[:16]}.jsonl"
+        size = len(dataset.content)
+        attempts = max(2, self.client.max_retries + 1)
+        kept = 0
+        try:
+            for attempt in range(1, attempts + 1):
+                # A run that died after the upload, or lost its answer, does not send it twice.
+                if there := self._there(filename, size):
+                    return _receipt(dataset, file_id=there.id, filename=filename)
+                try:
+                    sent = self._create(filename, dataset.content)
+                except (openai.OpenAIError, *UNREADABLE) as error:
+                    if attempt == attempts or not _may_pass(error):
+                        raise
+                    self.pause(_seconds(error, attempt))
+                    continue
+                if sent.bytes == size:
+                    return _receipt(dataset, file_id=sent.id, filename=filename)
+                kept = sent.bytes
+                self._discard(sent)
+        except (openai.OpenAIError, *UNREADABLE) as error:
+            raise endpoint_error(self.client, error, f"sent {filename}") from None
+        raise FinetuneError(
+            f"{public_address(str(self.client.base_url))} keeps only part of {filename}: {kept:,} "
+            f"of {size:,} bytes arrived; look at the endpoint's log and disk, then run again"
+        )
+
+    def _create(self, filename: str, content: bytes) -> "FileObject":
+        # The SDK would send it again by itself after an answer that was lost on the way.
+        once = self.client.with_options(max_retries=0)
+        file = once.files.create(file=(filename, content), purpose="fine-tune")
+        # The SDK passes on what came, of whatever type.
+        if not isinstance(file.id, str) or not isinstance(file.bytes, int):
+            raise TypeError(f"a file without id or size: {file!r}")
+        return file
+
+    def _there(self, filename: str, size: int) -> "FileObject | None":
+        """A whole file of that name, if the endpoint lists one."""
+        seen: set[str] = set()
+        files = iter(self.client.files.list(purpose="fine-tune"))
+        for file in itertools.islice(files, _MOST_LISTED):
+            # A server without paging sends the same page for ever.
+            if file.id in seen:
+                return None
+            seen.add(file.id)
+            if file.filename == filename and file.bytes == size and file.status != "error":
+                return file
+        return None
+
+    def _discard(self, part: "FileObject") -> None:
+        import openai
+
+        try:
+            self.client.files.delete(part.id)
+        except openai.OpenAIError:
+            # It does no harm where it lies: a file of another size is never taken.
+            return
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another attempt may do better."""
     import openai
 
-    receipts = {}
-    try:
-        there = _uploaded(client)
-        for dataset in datasets:
-            filename = f"needle-{context_length}-{dataset.split}-{dataset.sha256[:16]}.jsonl"
-            # A run that died after the upload does not send the file twice.
-            file = there.get(filename)
-            if file is None or file.bytes != len(dataset.content):
-                file = client.files.create(
-                    file=(filename, io.BytesIO(dataset.content)), purpose="fine-tune"
-                )
-            receipts[dataset.split] = _receipt(dataset, file_id=file.id, filename=filename)
-    except (openai.AuthenticationError, openai.PermissionDeniedError):
-        raise FinetuneError(
-            f"{client.base_url} refuses the key; check NEEDLE_ENDPOINT_API_KEY"
-        ) from None
-    except openai.APIConnectionError as error:
-        raise FinetuneError(
-            f"{client.base_url} cannot be reached; start the endpoint, correct "
-            "NEEDLE_ENDPOINT_URL, or unset it to keep the files in the store"
-        ) from error
-    except openai.APIStatusError as error:
-        # Some servers quote the key in what they say.
-        said = error.message.replace(client.api_key, "[key]") if client.api_key else error.message
-        raise FinetuneError(
-            f"{client.base_url} does not take the file: {error.status_code} {said}"
-        ) from None
-    return receipts
+    if isinstance(error, openai.APIStatusError):
+        passing = error.status_code in (408, 409, 429) or error.status_code >= 500
+        return passing and not is_out_of_quota(error)
+    # An answer that cannot be read says nothing of the file, which may well be there.
+    return isinstance(error, (openai.APIConnectionError, *UNREADABLE))
 
 
-def _uploaded(client: "OpenAI") -> dict[str, "FileObject"]:
-    """The endpoint's fine-tuning files by name."""
-    files: dict[str, FileObject] = {}
-    seen: set[str] = set()
-    for file in client.files.list(purpose="fine-tune"):
-        # A server without paging sends the same page for ever.
-        if file.id in seen:
-            break
-        seen.add(file.id)
-        files.setdefault(file.filename, file)
-    return files
+def _seconds(error: Exception, attempt: int) -> float:
+    """How long to wait: as the server says, else longer each time."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        try:
+            said = float(error.response.headers.get("retry-after", ""))
+        except ValueError:
+            said = -1.0
+        if 0 <= said <= _LONGEST_PAUSE_S:
+            return said
+    return min(2.0 ** (attempt - 1) / 2, _LONGEST_PAUSE_S)
 
 
 def _receipt(dataset: Dataset, *, file_id: str, filename: str) -> FileReceipt:

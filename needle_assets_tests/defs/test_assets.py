@@ -398,7 +398,7 @@ def test_without_an_endpoint_the_files_stay_in_the_store(finished: World) -> Non
     assert held["context_length"] == int(LENGTH)
     assert held["train"]["sha256"] == hashlib.sha256(train).hexdigest()
     assert held["train"]["bytes"] == len(train)
-    assert (held["train"]["examples"], held["validation"]["examples"]) == (4, 2)
+    assert (held["train"]["examples"], held["validation"]["examples"]) == (10, 2)
     assert held["estimated_cost_usd"] is None
     shown = metadata(finished, "finetune_upload", LENGTH)
     assert shown["tokens"].value == held["tokens"]

@@ -28,6 +28,7 @@ ASSETS = {
         {"anonymized_bios", "needle_labels", "filtered_needles"},
     ),
     "finetune_upload": ("finetune", PER_LENGTH, {"upload"}, {"haystacks"}),
+    "finetuned_model": ("finetune", PER_LENGTH, set(), {"finetune_upload"}),
     "eval_results": ("evaluation", PER_SWEEP, {"evaluation"}, {"haystacks"}),
     "leaderboard": ("evaluation", None, set(), {"eval_results"}),
 }
@@ -209,6 +210,7 @@ def test_jobs_schedules_sensors_and_resources(definitions: dg.Definitions) -> No
         "build_dataset",
         "evaluate",
         "add_context_length",
+        "finetune",
         "register_model",
     }
     [schedule] = repository.schedule_defs

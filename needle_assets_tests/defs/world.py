@@ -52,10 +52,10 @@ SMALL: dict[str, Any] = {
     "seed": 0,
     "depths": 2,
     "draws": 2,
-    "train_examples": 4,
+    "train_examples": 10,
     "validation_examples": 2,
     "labeler": "auto",
-    "endpoint_url": "",
+    "endpoint_url": "store",
 }
 """Settings of the small project; what it asks is 2 draws x 2 depths = 4 questions."""
 

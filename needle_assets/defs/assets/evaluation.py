@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from needle_assets.defs import metadata
 from needle_assets.defs.automation import when_any_partition_arrives
 from needle_assets.defs.failures import as_failure
+from needle_assets.defs.finetuning import loss_curves
 from needle_assets.defs.journals import close_journal, journal_epoch, journal_folder
 from needle_assets.defs.partitions import current_sweep, sweeps
 from needle_assets.defs.progress import ProgressFactory
@@ -110,6 +111,7 @@ def leaderboard(
     eval_results: dict[str, pa.Table],
     settings: dg.ResourceParam[Settings],
     tokenizer: dg.ResourceParam[Tokenizer],
+    models: dg.ResourceParam[Models],
 ) -> dg.Output[pa.Table]:
     """Mean score of every model at every length with its interval, and the HTML report."""
     with as_failure():
@@ -121,7 +123,14 @@ def leaderboard(
                 "left out, their haystacks changed since or they have no calibration: %s", outdated
             )
         results = pa.concat_tables(current)
-        page = build_report(BIOGRAPHY_TASK, results, provenance(context, settings, tokenizer))
+        tunings = models.registry.tunings()
+        page = build_report(
+            BIOGRAPHY_TASK,
+            results,
+            provenance(context, settings, tokenizer),
+            tunings=tunings,
+            loss_curves=loss_curves(settings, tunings),
+        )
         path = settings.root / "report.html"
         write_atomic(path, page.encode())
         table = pa.Table.from_pandas(length_table(results, settings.seed), preserve_index=False)

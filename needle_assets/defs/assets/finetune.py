@@ -1,19 +1,39 @@
-"""The finetune group: the dataset of each context length, uploaded."""
+"""The finetune group: the dataset of each context length, uploaded, and the model tuned on it."""
 
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from needle_assets.defs import metadata
 from needle_assets.defs.failures import as_failure
-from needle_assets.defs.partitions import context_lengths
-from needle_assets.defs.resources import Endpoint, Tokenizer
+from needle_assets.defs.finetuning import (
+    FinetuneConfig,
+    Submitted,
+    Tuned,
+    arrived,
+    job_spec,
+    keep_job,
+    price_table,
+    registered,
+    require_uploaded,
+    told_by,
+    tuned,
+)
+from needle_assets.defs.partitions import add_model, context_lengths
+from needle_assets.defs.progress import ProgressFactory
+from needle_assets.defs.resources import Endpoint, Models, Tokenizer
 from needle_assets.finetune.dataset import build_dataset
+from needle_assets.finetune.job import await_job, cancel_job, submit_job
+from needle_assets.finetune.preflight import check_not_retired, preflight, quote
+from needle_assets.finetune.prices import require_affordable
 from needle_assets.finetune.upload import UploadReceipt, upload
 from needle_assets.haystack.lengths import parse_length
 from needle_assets.labels.biography import BIOGRAPHY_TASK
 from needle_assets.settings import Settings
+
+_RECEIPT = dg.Out(io_manager_key="receipt_io_manager")
 
 
 @dg.asset(
@@ -30,32 +50,161 @@ def finetune_upload(
     tokenizer: dg.ResourceParam[Tokenizer],
     endpoint: dg.ResourceParam[Endpoint],
 ) -> dg.Output[dict[str, Any]]:
-    """The receipt of the training and validation files, as OpenAI's chat JSONL."""
+    """The receipt of the training and validation files: checked, quoted, and sent as they are."""
     with as_failure():
-        datasets = [
+        length = parse_length(context.partition_key)
+        train, validation = (
             build_dataset(haystacks, split, task=BIOGRAPHY_TASK, tokenizer=tokenizer.reference)
             for split in ("train", "validation")
-        ]
-        receipt = upload(
-            datasets,
-            context_length=parse_length(context.partition_key),
-            client=endpoint.client() if endpoint.base_url else None,
-            store=settings.root / "finetune" / context.partition_key,
         )
-    return _output(receipt)
+        checked = preflight(
+            train,
+            validation if validation.examples else None,
+            task=BIOGRAPHY_TASK,
+            tokenizer=tokenizer.reference,
+            capabilities=endpoint.capabilities,
+            context_length=length,
+        )
+        quoted = quote(
+            checked,
+            capabilities=endpoint.capabilities,
+            model=endpoint.base_model,
+            n_epochs=settings.epochs,
+            prices=price_table(settings),
+        )
+        require_affordable(quoted, settings.max_cost_usd)
+        with endpoint.connect_if_any() as connection:
+            receipt = upload(
+                [train, validation],
+                context_length=length,
+                client=connection.client if connection else None,
+                store=settings.root / "finetune" / context.partition_key,
+                preflight=checked,
+                quote=quoted,
+            )
+    return _uploaded(arrived(receipt, connection))
 
 
-def _output(receipt: UploadReceipt) -> dg.Output[dict[str, Any]]:
+def _uploaded(receipt: UploadReceipt) -> dg.Output[dict[str, Any]]:
     files = [file for file in (receipt.train, receipt.validation) if file]
     return dg.Output(
-        receipt.model_dump(),
+        receipt.model_dump(mode="json"),
         data_version=dg.DataVersion("-".join(file.sha256[:16] for file in files)),
         metadata={
             "destination": receipt.destination,
             "files": metadata.records(file.model_dump() for file in files),
             "tokens": receipt.tokens,
-            "estimated_cost_usd": "no price known"
-            if receipt.estimated_cost_usd is None
-            else receipt.estimated_cost_usd,
+            **metadata.of_preflight(receipt.preflight, receipt.quote),
         },
     )
+
+
+@dg.op(out=_RECEIPT)
+def submit_finetune_job(
+    context: dg.OpExecutionContext,
+    config: FinetuneConfig,
+    finetune_upload: dict[str, Any],
+    settings: dg.ResourceParam[Settings],
+    endpoint: dg.ResourceParam[Endpoint],
+) -> dict[str, Any]:
+    """Make the remote job, or find the one that an earlier run of the same inputs made."""
+    with as_failure():
+        uploaded = UploadReceipt.model_validate(finetune_upload)
+        spec = job_spec(config, uploaded, settings, base_model=endpoint.base_model)
+        cap = settings.max_cost_usd if config.max_cost_usd is None else config.max_cost_usd
+        if uploaded.preflight is not None:
+            quoted = quote(
+                uploaded.preflight,
+                capabilities=endpoint.capabilities,
+                model=spec.model,
+                n_epochs=spec.n_epochs,
+                prices=price_table(settings),
+            )
+            require_affordable(quoted, cap)
+        with endpoint.connect() as connection:
+            require_uploaded(uploaded, connection)
+            if warning := check_not_retired(connection.client, spec.model):
+                context.log.warning(warning)
+            job = submit_job(
+                connection.client,
+                spec,
+                capabilities=connection.capabilities,
+                notes=settings.root / "finetune" / str(spec.context_length) / "submitted",
+            )
+    context.log.info("job %s %s", job.job_id, "found again" if job.attached else "created")
+    context.log_event(
+        dg.AssetObservation(
+            "finetuned_model",
+            partition=context.partition_key,
+            metadata={
+                "job_id": job.job_id,
+                "fingerprint": job.fingerprint,
+                "attached": job.attached,
+                "destination": connection.destination,
+            },
+        )
+    )
+    return Submitted(
+        spec=spec,
+        job_id=job.job_id,
+        fingerprint=job.fingerprint,
+        attached=job.attached,
+        destination=connection.destination,
+    ).model_dump(mode="json")
+
+
+# In no pool: waiting, which is most of its time, takes nothing that another run could use.
+@dg.op(out=_RECEIPT)
+def await_finetune_job(
+    context: dg.OpExecutionContext,
+    submitted: dict[str, Any],
+    settings: dg.ResourceParam[Settings],
+    endpoint: dg.ResourceParam[Endpoint],
+    progress: dg.ResourceParam[ProgressFactory],
+) -> dict[str, Any]:
+    """Wait until the job has ended, whoever made it."""
+    job = Submitted.model_validate(submitted)
+    with as_failure(), endpoint.connect() as connection:
+        try:
+            finished = await_job(
+                connection.client,
+                job.job_id,
+                capabilities=connection.capabilities,
+                on_progress=told_by(context, progress(f"Fine-tune at {job.spec.context_length}")),
+                deadline_s=settings.finetune_timeout_s,
+                stuck_after_s=settings.finetune_stuck_s,
+            )
+        except (DagsterExecutionInterruptedError, KeyboardInterrupt):
+            if settings.on_cancel == "cancel":
+                cancel_job(connection.client, job.job_id, capabilities=connection.capabilities)
+            raise
+        return tuned(job, finished, connection, price_table(settings)).model_dump(mode="json")
+
+
+@dg.op(out=_RECEIPT)
+def register_model(
+    context: dg.OpExecutionContext,
+    tuned_model: dict[str, Any],
+    settings: dg.ResourceParam[Settings],
+    endpoint: dg.ResourceParam[Endpoint],
+    models: dg.ResourceParam[Models],
+    # Dagster asks for the default one on behalf of the graph, whose output this op writes.
+    io_manager: dg.ResourceParam[dg.IOManager],  # noqa: ARG001
+) -> dg.Output[dict[str, Any]]:
+    """Add the tuned model to the registry and to the ``model`` dimension."""
+    model = Tuned.model_validate(tuned_model)
+    with as_failure():
+        keep_job(model, settings)
+        entry = registered(model, endpoint, settings, models.registry)
+        add_model(context.instance, entry.slug)
+    return dg.Output(
+        {"slug": entry.slug, **model.receipt.model_dump(mode="json")},
+        data_version=dg.DataVersion(f"{model.receipt.fingerprint[:16]}-{model.receipt.job_id}"),
+        metadata=metadata.of_job(entry.slug, model.receipt, model.curve),
+    )
+
+
+@dg.graph_asset(group_name="finetune", partitions_def=context_lengths, kinds={"openai", "json"})
+def finetuned_model(finetune_upload: dict[str, Any]) -> dict[str, Any]:
+    """The receipt of a fine-tune that is paid for once; its model can be evaluated from then on."""
+    return register_model(await_finetune_job(submit_finetune_job(finetune_upload)))
