@@ -3,11 +3,12 @@
 Imports that cost seconds are made inside the commands, so that `needle --help` answers at once.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import SecretStr
@@ -88,9 +89,9 @@ def demo(
     lengths: Annotated[str, typer.Option(help="Context lengths in tokens, with commas.")] = (
         ",".join(_DEFAULT_LENGTHS)
     ),
-    depths: Annotated[int | None, typer.Option(min=1, help="Needle depths. [default: 5]")] = None,
+    depths: Annotated[int | None, typer.Option(min=1, help="Needle depths. [default: 3]")] = None,
     draws: Annotated[
-        int | None, typer.Option(min=1, help="Haystacks of each length. [default: 5]")
+        int | None, typer.Option(min=1, help="Haystacks of each length. [default: 9]")
     ] = None,
     finetune: Annotated[
         bool | None,
@@ -323,10 +324,55 @@ def endpoint_serve(
     if key := settings.endpoint_api_key.get_secret_value():
         changes["api_key"] = key
     given = {name: value for name, value in changes.items() if value is not None}
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     try:
         serve(EmbeddedEndpoint(settings).config(config, **given))
     except EndpointError as error:
         raise EmbeddedError(str(error)) from None
+
+
+@endpoint_app.command("check")
+def endpoint_check(
+    base_url: Annotated[
+        str | None, typer.Option(help="Address, ending in /v1. [default: NEEDLE_ENDPOINT_URL]")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Base model of the jobs. [default: the first one listed]")
+    ] = "",
+    jobs: Annotated[
+        bool, typer.Option("--jobs", help="Create jobs, too, and cancel them.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Train a small job to its end, too. It may be billed.")
+    ] = False,
+) -> None:
+    """Check how far a server keeps to OpenAI's protocol; exit with 1 where it does not.
+
+    Its key is NEEDLE_ENDPOINT_API_KEY. Without --jobs and --full nothing is paid for.
+    """
+    from needle_assets.chat.problems import address_fault
+    from needle_assets.finetune.conformance import as_text, check_endpoint, conforms
+    from needle_assets.finetune.providers import capabilities
+
+    settings = _settings()
+    address = base_url or settings.endpoint_address
+    if address_fault(address):
+        raise SettingsError("name the server by --base-url, such as https://host/v1")
+    with _work() as progress:
+        task = progress.add_task("", total=None)
+        results = check_endpoint(
+            address,
+            settings.endpoint_api_key.get_secret_value(),
+            level="full" if full else "jobs" if jobs else "files",
+            model=model or settings.base_model,
+            capabilities=None
+            if settings.endpoint_provider == "auto"
+            else capabilities(settings.endpoint_provider),
+            progress=lambda result: progress.update(task, description=result.name),
+        )
+    _console.print(as_text(results), highlight=False, markup=False, soft_wrap=True)
+    if not conforms(results):
+        raise typer.Exit(1)
 
 
 def _for_demo(settings: Settings, steps: int | None) -> Settings:
@@ -454,4 +500,36 @@ def _print_leaderboard(settings: Settings) -> None:
             f"{row['post']:.3f}",
         )
     _console.print(table)
+    _print_gains([row for row in rows if row["base"]])
     _console.print(f"report: {settings.root / 'report.html'}", soft_wrap=True)
+
+
+def _print_gains(rows: list[dict[str, Any]]) -> None:
+    """What each fine-tune changed, question by question."""
+    if not rows:
+        return
+    from needle_assets.evaluation.plots import signed
+
+    table = Table(
+        Column("model - its base", overflow="fold", min_width=12),
+        Column("length", no_wrap=True),
+        *(Column(name, no_wrap=True) for name in ("n", "tuned - base", "95 %")),
+        Column("tuned - floor", no_wrap=True),
+        title="What the fine-tune changed",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for row in rows:
+        known = row["difference_low"] is not None and row["difference_low"] == row["difference_low"]
+        table.add_row(
+            f"{row['model']} - {row['base']}",
+            f"{row['context_length']:,}",
+            str(int(row["pairs"])),
+            signed(row["difference"]),
+            f"{signed(row['difference_low'])} to {signed(row['difference_high'])}"
+            if known
+            else "-",
+            signed(row["over_floor"]),
+        )
+    _console.print(table)

@@ -57,11 +57,11 @@ class Settings(BaseSettings):
     answer_tokens: int = Field(
         default=160, ge=1, description="Tokens reserved for the answer within a context length."
     )
-    depths: int = Field(default=5, ge=1, description="Needle depths of an evaluation haystack (D).")
+    depths: int = Field(default=3, ge=1, description="Needle depths of an evaluation haystack (D).")
     draws: int = Field(
-        default=5, ge=1, description="Evaluation haystacks of each context length (M)."
+        default=9, ge=1, description="Evaluation haystacks of each context length (M)."
     )
-    train_examples: int = Field(default=64, ge=0, description="Training examples of each length.")
+    train_examples: int = Field(default=180, ge=0, description="Training examples of each length.")
     validation_examples: int = Field(
         default=16, ge=0, description="Validation examples of each length."
     )

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from needle_assets.batches import map_batches, worker_count
 from needle_assets.defs.progress import ProgressFactory
-from needle_assets.defs.resources import Endpoint
+from needle_assets.defs.resources import Endpoint, Tokenizer
+from needle_assets.finetune.prices import AnswersQuote, quote_answers, require_affordable
 from needle_assets.labels.agreement import compare, compared_rule_labels
 from needle_assets.labels.llm import LLMLabeler, resolve_labeler
 from needle_assets.labels.rules import label_table
@@ -30,13 +31,18 @@ def resolved_labeler(settings: Settings) -> Literal["rules", "llm"]:
 
 
 def label_bios(
-    bios: pa.Table, settings: Settings, endpoint: Endpoint, progress: ProgressFactory
+    bios: pa.Table,
+    settings: Settings,
+    endpoint: Endpoint,
+    tokenizer: Tokenizer,
+    progress: ProgressFactory,
 ) -> Labeled:
     """Label by rules, or by the model at the endpoint, and compare with the other sources.
 
     An ``infobox`` column is evidence for the rules; the model is not shown it.
 
     Raises:
+        FinetuneError: it may cost more than NEEDLE_MAX_COST_USD; nothing is sent then.
         LabelError: a column is missing, or the endpoint does not answer as it should; what it
             answered is journaled.
         StorageError: the journal cannot be written.
@@ -60,6 +66,7 @@ def label_bios(
         timeout_s=settings.request_timeout_s,
         progress=progress("Labels by the model"),
     )
+    require_affordable(quote_labels(labeler, bios, tokenizer), settings.max_cost_usd)
     labeled = labeler.label(bios)
     _require_answers(labeled, bios.num_rows)
     rules = map_batches(
@@ -68,6 +75,27 @@ def label_bios(
     compared = compare(labeled.labels, rules=rules, bios=bios)
     return Labeled(compared, labeled.quarantine)
 
+
+def quote_labels(labeler: LLMLabeler, bios: pa.Table, tokenizer: Tokenizer) -> AnswersQuote:
+    """What labelling costs at most: every biography asked twice, every answer at its limit.
+
+    Raises:
+        LabelError: a column is missing.
+    """
+    prompts = int(tokenizer.reference.count(labeler.prompts(bios)).sum())
+    return quote_answers(
+        f"labelling {bios.num_rows:,} biographies by {labeler.model}",
+        requests=bios.num_rows,
+        prompt_tokens=prompts + _TEMPLATE_TOKENS * bios.num_rows,
+        answer_tokens=labeler.max_answer_tokens * bios.num_rows,
+        input_price=labeler.input_price,
+        output_price=labeler.output_price,
+        attempts=2,
+    )
+
+
+_TEMPLATE_TOKENS = 20
+"""Roles and marks that a chat template puts around two messages: those of SmolLM2 take 13."""
 
 _LOST = 0.01
 """Share of needles whose requests may fail for good. More is a server that was down for a while:

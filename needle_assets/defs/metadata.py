@@ -134,8 +134,13 @@ def prompt(questions: pa.Table) -> dg.MarkdownMetadataValue:
     )
 
 
-def of_results(results: pa.Table, task: Task, seed: int) -> dict[str, Any]:
-    """What the rows of ``eval_results`` amount to: means, pictures, tokens, cost."""
+def of_results(
+    results: pa.Table, task: Task, seed: int, trained: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """What the rows of ``eval_results`` amount to: means, pictures, tokens, cost.
+
+    ``trained`` is the length that a tuned model was trained at, by slug.
+    """
     from needle_assets.evaluation import plots
 
     sweep = results.filter(pc.field("kind") == Kind.SWEEP.value)
@@ -155,7 +160,7 @@ def of_results(results: pa.Table, task: Task, seed: int) -> dict[str, Any]:
         "means": frame(lengths[_MEANS]),
         "means_by_depth": frame(_by_depth(cells)),
         "heatmap": image(plots.to_svg(plots.heatmap(cells)), "Heatmap"),
-        "curve": image(plots.to_svg(plots.curve(lengths)), "Curve"),
+        "curve": image(plots.to_svg(plots.curve(lengths, trained)), "Curve"),
         "outcomes": frame(statistics.outcome_table(results)),
         "fields": frame(_by_field(statistics.field_table(results, task.leaf_names))),
         **{str(name): float(value) for name, value in known.items() if value == value},
@@ -197,7 +202,7 @@ def of_job(slug: str, receipt: JobReceipt, curve: Curve) -> dict[str, Any]:
     for name in ("trained_tokens", "train_loss", "valid_loss"):
         if told[name] is not None:
             shown[name] = told[name] if name == "trained_tokens" else legible(told[name])
-    if curve:
+    if any(point.train_loss is not None for point in curve):
         chart = plots.training_curve(curve_table(curve).to_pandas(), f"Training of {slug}")
         shown["training_curve"] = image(plots.to_svg(chart), "Training curve")
     return shown

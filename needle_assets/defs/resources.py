@@ -3,9 +3,9 @@
 Thin wiring of domain objects; made once per process by `build_defs`.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ class Tokenizer:
         )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Connection:
     """A model that answers now."""
 
@@ -151,7 +151,7 @@ class Models:
         yield Connection(entry, entry.base_url, key)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class EndpointConnection:
     """An endpoint that takes files and jobs now."""
 
@@ -159,6 +159,8 @@ class EndpointConnection:
     destination: str
     """For receipts and messages."""
     capabilities: Capabilities
+    list_lag_s: float = 120.0
+    """How long a new job may be missing from the list of jobs."""
 
 
 class Endpoint:
@@ -225,4 +227,7 @@ class Endpoint:
 
     def _connection(self, address: str, api_key: str, destination: str) -> EndpointConnection:
         client = openai_client(address, api_key, timeout_s=self._settings.request_timeout_s)
-        return EndpointConnection(client, destination, self.capabilities)
+        connection = EndpointConnection(client, destination, self.capabilities)
+        # Our own list is written in the transaction that makes the job.
+        own = self.capabilities.name == "embedded"
+        return dataclasses.replace(connection, list_lag_s=1.0) if own else connection

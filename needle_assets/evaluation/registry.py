@@ -1,4 +1,4 @@
-"""Which models there are: from a slug to an address, a model id, a window and prices.
+"""Which models there are: from a slug to an address, a model id, a window, prices and origin.
 
 Keys are not kept here, only the name of the environment variable that holds one. Asking is
 `client`; the Dagster partition of a model is made under `defs`.
@@ -9,7 +9,14 @@ import json
 import re
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from upath import UPath
 
 from needle_assets.chat.problems import address_fault
@@ -31,6 +38,27 @@ class Prices(BaseModel):
     as_of: datetime.date
 
 
+class Training(BaseModel):
+    """The fine-tune that a model came out of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str = Field(min_length=1)
+    """Slug of the base model, or its id at its server where it is not registered."""
+    context_length: int = Field(ge=1)
+    """Tokens of the longest prompts that it was trained on: the partition's length."""
+    job_id: str = Field(min_length=1)
+    """The fine-tune job's id at its server."""
+    fingerprint: str = Field(min_length=1)
+    """Of what was paid for: dataset, base model, hyperparameters, attempt."""
+    cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """None: unknown, which is not the same as free."""
+    trained_tokens: int | None = Field(default=None, ge=0)
+    """Over all epochs, as the server counted. None: it did not say."""
+    finetuned_at: AwareDatetime
+    """When the job ended."""
+
+
 class ModelEntry(BaseModel):
     """One model that can be asked.
 
@@ -43,7 +71,8 @@ class ModelEntry(BaseModel):
     slug: str
     """The model's name here, and its partition key."""
     base_url: str | None
-    """Address of an OpenAI-compatible server, ending in /v1. None: the embedded server."""
+    """Address of an OpenAI-compatible server, ending in /v1. None: the embedded one, which serves
+    the built-in model and those that were tuned there."""
     model: str
     """The model's id at that server."""
     context_window: int
@@ -56,6 +85,8 @@ class ModelEntry(BaseModel):
     """None: unknown, which is not the same as free."""
     concurrency: int | None = None
     """Requests in flight at most. None: the setting's."""
+    training: Training | None = None
+    """None: it was not fine-tuned here."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -165,7 +196,7 @@ class ModelRegistry:
 
         Raises:
             EvaluationError: the slug stands for another entry (and ``replace`` is not set, or it
-                is a built-in one), or the entry has no address.
+                is a built-in one), or the entry has no address and was not fine-tuned here.
             StorageError: the document cannot be written, or another process is writing it.
         """
         with exclusive(self.path, "the model registry"):
@@ -178,18 +209,40 @@ class ModelRegistry:
                     f"the model {entry.slug!r} is built in and cannot be changed; "
                     "register yours under another slug"
                 )
-            if entry.base_url is None:
+            if entry.base_url is None and entry.training is None:
                 raise EvaluationError(
-                    f"the model {entry.slug!r} needs a base_url; only the built-in one is embedded"
+                    f"the model {entry.slug!r} needs a base_url; only the built-in one and those "
+                    "that were fine-tuned here are embedded"
                 )
             if known is not None and not replace:
                 raise EvaluationError(
                     f"the model {entry.slug!r} is registered already, as {known.model!r} at "
-                    f"{known.base_url}: its results belong to that one. Register the changed one "
-                    "under another slug, or use --replace"
+                    f"{known.base_url or 'the embedded server'}: its results belong to that one. "
+                    "Register the changed one under another slug, or use --replace"
                 )
             entries[entry.slug] = entry
             self._write(entries)
+
+    def tunings(self) -> dict[str, Training]:
+        """The fine-tune behind each model that has one, by slug.
+
+        A base that is named by its model id gets the slug under which it is registered at the same
+        server; where there is none, it stays as it is.
+
+        Raises:
+            EvaluationError: the document cannot be read.
+        """
+        entries = self._entries()
+        slugs = {(entry.base_url, entry.model): slug for slug, entry in sorted(entries.items())}
+        found = {}
+        for slug, entry in sorted(entries.items()):
+            if (training := entry.training) is None:
+                continue
+            if training.base not in entries:
+                base = slugs.get((entry.base_url, training.base), training.base)
+                training = training.model_copy(update={"base": base})
+            found[slug] = training
+        return found
 
     def list(self) -> tuple[ModelEntry, ...]:
         """All entries, by slug.

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from needle_assets.evaluation import plots
+from needle_assets.evaluation.fine_tunes import families, fine_tunes, in_order
+from needle_assets.evaluation.registry import Training
 from needle_assets.evaluation.scoring import Kind, Outcome
 from needle_assets.evaluation.statistics import (
     MIN_DRAWS,
@@ -35,7 +37,7 @@ from needle_assets.pages import templates
 if TYPE_CHECKING:
     import pandas as pd
 
-    from needle_assets.evaluation.plots import AnyChart
+    from needle_assets.evaluation.plots.style import AnyChart
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -83,7 +85,14 @@ class _Question:
     """The answer as it came, where it does not count; else empty."""
 
 
-def build_report(task: Task, results: pa.Table, provenance: Provenance) -> str:
+def build_report(
+    task: Task,
+    results: pa.Table,
+    provenance: Provenance,
+    *,
+    tunings: Mapping[str, Training] | None = None,
+    loss_curves: "Mapping[str, pd.DataFrame] | None" = None,
+) -> str:
     """The whole page as HTML.
 
     Args:
@@ -91,6 +100,10 @@ def build_report(task: Task, results: pa.Table, provenance: Provenance) -> str:
         results: ``eval_results`` of all lengths and models, see `scoring.score_table`; without
             rows the page says so.
         provenance: printed as the page's origin; its seed also drives the intervals.
+        tunings: the fine-tune of each tuned model, by slug, its base by slug as well, see
+            `registry.ModelRegistry.tunings`; without any, the page does not speak of fine-tunes.
+        loss_curves: losses of the fine-tunes as `plots.training_curve` takes them, by slug; those
+            that are not known are not shown.
 
     Raises:
         LabelError: a label in ``results`` is not one of the task.
@@ -100,17 +113,31 @@ def build_report(task: Task, results: pa.Table, provenance: Provenance) -> str:
         "number": _number,
         "share": _share,
         "dollars": _dollars,
+        "signed": _signed,
+        "image": _image,
         "moment": _moment,
         "csp_hash": _csp_hash,
     }
     content: dict[str, Any] = {"task": task, "provenance": provenance, "total": None}
     if results.num_rows:
-        content |= _content(task, results, provenance.seed)
+        content |= _content(task, results, provenance.seed, tunings or {}, loss_curves or {})
     return environment.get_template("report.html.j2").render(content)
 
 
-def _content(task: Task, results: pa.Table, seed: int) -> dict[str, Any]:
+def _content(
+    task: Task,
+    results: pa.Table,
+    seed: int,
+    tunings: Mapping[str, Training],
+    loss_curves: "Mapping[str, pd.DataFrame]",
+) -> dict[str, Any]:
+    bases = {slug: training.base for slug, training in tunings.items()}
     lengths = length_table(results, seed)
+    lengths = in_order(lengths, families(lengths["model"], bases))
+    changes = fine_tunes(results, seed, tunings, loss_curves)
+    cells = cell_table(results)
+    # A model has its heatmap once: beside that of its base, where there is one.
+    cells = cells[~cells["model"].isin(changes.compared if changes else [])]
     usage = usage_table(results)
     outcomes = outcome_table(results)
     return {
@@ -119,8 +146,11 @@ def _content(task: Task, results: pa.Table, seed: int) -> dict[str, Any]:
         "floor": overall(lengths, Kind.FLOOR),
         "floor_answers": _floor_answers(results),
         "hints": _hints(lengths, closed_book_table(results, seed)),
-        "curve": _image(plots.curve(lengths)),
-        "heatmap": _image(plots.heatmap(cell_table(results))),
+        "fine_tunes": changes,
+        "curve": plots.curve(
+            lengths, {slug: training.context_length for slug, training in tunings.items()}
+        ),
+        "heatmap": plots.heatmap(cells) if len(cells) else None,
         "lengths": _records(lengths),
         "min_draws": MIN_DRAWS,
         "leaf_groups": _leaf_groups(task),
@@ -319,6 +349,10 @@ def _is_missing(value: float | datetime | None) -> bool:
 
 def _number(value: float | None, decimals: int = 0) -> str:
     return _NOTHING if _is_missing(value) else f"{value:,.{decimals}f}"
+
+
+def _signed(value: float) -> str:
+    return _NOTHING if _is_missing(value) else plots.signed(value)
 
 
 def _share(value: float | None) -> str:

@@ -4,6 +4,7 @@ Scores are the sweep's; what they are measured against stands beside them, in co
 A single answer is scored in `scoring`, a picture drawn in `plots`.
 """
 
+from collections.abc import Mapping
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ REFERENCES = (Kind.FLOOR, Kind.CLOSED_BOOK, Kind.CEILING)
 """What a mean is measured against."""
 
 _LENGTH = ["model", "context_length"]
+_PAIR = ["model", "base", "context_length"]
+_SAME_QUESTION = ["context_length", "haystacks_version", "example_id"]
 
 
 def cell_table(results: pa.Table) -> "pd.DataFrame":
@@ -101,6 +104,80 @@ def closed_book_table(results: pa.Table, seed: int) -> "pd.DataFrame":
     table: pd.DataFrame = grouped["bio_id"].nunique().rename("needles").reset_index()
     table["gain"] = grouped["gain"].mean(skipna=False).to_numpy()
     return _with_intervals(table, frame, "gain", "bio_id", seed)
+
+
+def difference_cells(results: pa.Table, bases: Mapping[str, str]) -> "pd.DataFrame":
+    """How much more a fine-tuned model scores than its base in each cell.
+
+    Question by question: what only one of the two was asked, or asked about other haystacks,
+    does not count. Without a common question a pair has no rows.
+
+    Args:
+        results: ``eval_results`` of any lengths and models.
+        bases: slug of the base of each tuned model's slug.
+
+    Returns:
+        model (the tuned one), base, context_length, depth (percent), n (questions that both
+        answered), difference (of the mean scores, -1 to 1).
+    """
+    frame = _paired(results, bases)
+    table: pd.DataFrame = (
+        frame.groupby([*_PAIR, "depth"])
+        .agg(n=("difference", "size"), difference=("difference", "mean"))
+        .reset_index()
+    )
+    return table
+
+
+def difference_table(results: pa.Table, bases: Mapping[str, str], seed: int) -> "pd.DataFrame":
+    """How much more a fine-tuned model scores than its base and than the best constant answer.
+
+    Both differences are taken question by question, and whole draws are resampled as in
+    `length_table`: two models that find the same haystack hard differ by less than either varies.
+
+    Args:
+        results: ``eval_results`` of any lengths and models.
+        bases: slug of the base of each tuned model's slug.
+        seed: of the resampling.
+
+    Returns:
+        model (the tuned one), base, context_length, draws, n (questions that both answered),
+        base_mean, mean, difference, low, high, floor, over_floor, floor_low, floor_high. The
+        intervals are NaN as in `length_table`; what rests on an unknown floor is NaN as well.
+    """
+    frame = _paired(results, bases)
+    grouped = frame.groupby(_PAIR)
+    table: pd.DataFrame = grouped["draw"].nunique().rename("draws").reset_index()
+    table["n"] = grouped.size().to_numpy()
+    columns = ["base_mean", "mean", "difference", "floor", "over_floor"]
+    table[columns] = grouped[columns].mean(skipna=False).to_numpy()
+    over_floor = _with_intervals(table, frame, "over_floor", "draw", seed)
+    table = _with_intervals(table, frame, "difference", "draw", seed)
+    table[["floor_low", "floor_high"]] = over_floor[["low", "high"]]
+    order = ["draws", "n", *columns[:3], "low", "high", *columns[3:], "floor_low", "floor_high"]
+    return table[[*_PAIR, *order]]
+
+
+def leaderboard_table(results: pa.Table, bases: Mapping[str, str], seed: int) -> "pd.DataFrame":
+    """`length_table` with what `difference_table` knows about its rows.
+
+    Returns:
+        The columns of `length_table`, then base, pairs (questions that both answered), difference,
+        difference_low, difference_high, over_floor, over_floor_low, over_floor_high: missing for
+        a model without a base that answered the same questions.
+    """
+    names = {
+        "n": "pairs",
+        "difference": "difference",
+        "low": "difference_low",
+        "high": "difference_high",
+        "over_floor": "over_floor",
+        "floor_low": "over_floor_low",
+        "floor_high": "over_floor_high",
+    }
+    differences = difference_table(results, bases, seed)[[*_PAIR, *names]].rename(columns=names)
+    lengths = length_table(results, seed)
+    return lengths.merge(differences, on=_LENGTH, how="left", validate="one_to_one")
 
 
 def field_table(
@@ -173,6 +250,30 @@ def _beside(results: pa.Table, kind: Kind, *columns: str) -> "pd.DataFrame":
         _rows(results, kind, *key, *columns), on=key, how="left", validate="many_to_one"
     )
     return frame.astype(dict.fromkeys(columns, np.float64))
+
+
+def _paired(results: pa.Table, bases: Mapping[str, str]) -> "pd.DataFrame":
+    """The sweep's questions that both a tuned model and its base answered, with both scores.
+
+    Returns:
+        model, base, context_length, depth, draw, mean, base_mean, difference, floor, over_floor.
+    """
+    key = [*_LENGTH, "bio_id"]
+    frame = _rows(results, Kind.SWEEP, *key, *_SAME_QUESTION[1:], "depth", "draw", "score")
+    floor = _rows(results, Kind.FLOOR, *key, "score").rename(columns={"score": "floor"})
+    tuned = frame.rename(columns={"score": "mean"})
+    tuned.insert(1, "base", tuned["model"].map(dict(bases)).astype("str"))
+    base = frame[["model", *_SAME_QUESTION, "score"]].set_axis(
+        ["base", *_SAME_QUESTION, "base_mean"], axis=1
+    )
+    pairs = tuned.merge(base, on=["base", *_SAME_QUESTION], validate="many_to_one").merge(
+        floor, on=key, how="left", validate="many_to_one"
+    )
+    scores = ["mean", "base_mean", "floor"]
+    pairs[scores] = pairs[scores].astype(np.float64)
+    pairs["difference"] = pairs["mean"] - pairs["base_mean"]
+    pairs["over_floor"] = pairs["mean"] - pairs["floor"]
+    return pairs
 
 
 def _means(frame: "pd.DataFrame", by: list[str]) -> "pd.DataFrame":

@@ -250,24 +250,26 @@ class _Submission:
         kept = next((job for job in oldest_first if status[job.id] == "succeeded"), None)
         kept = kept or next(iter(living), None)
         if kept is None:
-            return self._none_left(oldest_first)
+            self._refuse_ended(oldest_first)
+            return None
         for twin in living:
             if twin.id != kept.id and self._is_certain(twin):
                 cancelled(self._calls, twin.id, self._provider, patience_s=self._patience_s)
                 self._cancelled.append(twin.id)
         return kept
 
-    def _none_left(self, ended: Sequence[Any]) -> None:
+    def _refuse_ended(self, ended: Sequence[Any]) -> None:
         certain = [job for job in ended if self._is_certain(job)]
         if not certain and len(ended) < self._spec.attempt:
             return
         job, attempt = (certain or ended)[-1], self._spec.attempt
         error = getattr(job, "error", None)
         reason = self._calls.public(str(getattr(error, "message", None) or "no reason is given"))
+        ending = _ENDINGS[status_of(job, self._provider) or "failed"]
         raise FinetuneError(
             f"the fine-tune job {job.id} at {self._calls.address} is attempt {attempt} of this "
-            f"dataset, model and hyperparameters, and it {_ENDINGS[status_of(job, self._provider)]}"
-            f": {reason}. Mend that, then launch with attempt {attempt + 1} to pay for another job"
+            f"dataset, model and hyperparameters, and it {ending}: {reason}. "
+            f"Mend that, then launch with attempt {attempt + 1} to pay for another job"
         )
 
     def _done(self, job: Any, *, attached: bool) -> SubmittedJob:

@@ -126,6 +126,18 @@ class LLMLabeler:
             raise LabelError(str(error)) from None
         return self._sort_out(bios, [rows.ended[request.key] for request in requests])
 
+    def prompts(self, bios: pa.Table) -> list[str]:
+        """The text of each first request, for a quote; `label` may ask once more with an error.
+
+        Raises:
+            LabelError: a column is missing.
+        """
+        require_columns(bios)
+        return [
+            "\n".join(message["content"] for message in self._first_messages(name, bio))
+            for name, bio in zip(bios["name"].to_pylist(), bios["bio"].to_pylist(), strict=True)
+        ]
+
     def read(self, answer: Answer) -> Reading:
         """The label that an answer gives.
 

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -11,13 +12,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from needle_assets.endpoint.errors import EndpointError
+from needle_assets.endpoint.rope import Rope
 from needle_assets.endpoint.serving.llamacpp import ServedModel, serve_llamacpp
 from needle_assets.settings import bundled_model
+from needle_assets_tests.endpoint.serving.adapters import random_adapter
 
 WINDOW = 512
 KEY = "a-key-for-tests"
@@ -47,6 +50,28 @@ def post(server: ServedModel, body: dict[str, Any], key: str = KEY) -> dict[str,
     )
     with urllib.request.urlopen(request, timeout=60) as response:
         return dict(json.load(response))
+
+
+def with_context_length(model: Path, copy: Path, tokens: int) -> Path:
+    """The model declaring another window: four bytes of its metadata."""
+    content = bytearray(model.read_bytes())
+    key = b"llama.context_length"
+    # After the key come the type (4 bytes, 4 meaning uint32) and the value.
+    at = content.index(key) + len(key)
+    assert content[at : at + 8] == struct.pack("<II", 4, 8192)
+    content[at + 4 : at + 8] = struct.pack("<I", tokens)
+    copy.write_bytes(content)
+    return copy
+
+
+def logprobs(server: ServedModel, text: str, **body: Any) -> list[float]:
+    """Of the likeliest first tokens of an answer, by token."""
+    answer = post(
+        server,
+        {"messages": ask(text), "max_tokens": 1, "logprobs": True, "top_logprobs": 5, **body},
+    )
+    top = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    return [token["logprob"] for token in top]
 
 
 def ask(text: str) -> list[dict[str, str]]:
@@ -164,6 +189,133 @@ def test_a_window_that_the_model_does_not_have_is_refused(model: Path) -> None:
     with (
         pytest.raises(EndpointError, match=r"gives 8192 tokens of context, 9000 were asked for"),
         serve_llamacpp(model, model_id="small", context_window=9000),
+    ):
+        pass
+
+
+@pytest.mark.model
+def test_a_smaller_window_is_served_where_that_is_allowed(model: Path, tmp_path: Path) -> None:
+    small = with_context_length(model, tmp_path / "small.gguf", 512)
+
+    with serve_llamacpp(small, model_id="s", context_window=1024, shrink=True) as served:
+        assert served.context_window == 512
+        assert served.alive()
+    assert not served.alive()
+
+
+@pytest.mark.model
+def test_adapters_are_applied_by_request_and_leave_the_base_as_it_is(
+    model: Path, tmp_path: Path
+) -> None:
+    adapters = [
+        random_adapter(tmp_path / f"{seed}.gguf", width=576, blocks=30, seed=seed, size=0.3)
+        for seed in (1, 2)
+    ]
+    question = "Name a colour."
+    none, first, second = (
+        {"lora": [{"id": number, "scale": scale}]}
+        for number, scale in ((0, 0.0), (0, 1.0), (1, 1.0))
+    )
+    with serve_llamacpp(model, model_id="s", context_window=256, api_key=KEY) as alone:
+        expected = logprobs(alone, question)
+
+    with serve_llamacpp(
+        model, model_id="s", context_window=256, api_key=KEY, adapters=adapters
+    ) as served:
+        unapplied = logprobs(served, question)
+        tuned = [logprobs(served, question, **lora) for lora in (first, second, first)]
+        # In the slot that an adapter just filled.
+        base = logprobs(served, question, **none)
+
+    assert unapplied == pytest.approx(expected, abs=1e-3)
+    assert base == pytest.approx(expected, abs=1e-3)
+    assert tuned[0] == pytest.approx(tuned[2], abs=1e-3)
+    assert tuned[0] != pytest.approx(expected, abs=0.05)
+    assert tuned[0] != pytest.approx(tuned[1], abs=0.05)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("kind", ["linear", "yarn"])
+def test_a_stretched_model_answers_past_its_own_window(
+    model: Path, tmp_path: Path, kind: Literal["linear", "yarn"]
+) -> None:
+    small = with_context_length(model, tmp_path / "small.gguf", 256)
+    rope = Rope(kind=kind, factor=2, theta=100_000, original_context=256)
+    prompt = ask("ada brackwater was born in 1911 . " * 30 + "When was ada born?")
+
+    with (
+        pytest.raises(EndpointError, match="gives 256 tokens of context, 512 were asked for"),
+        serve_llamacpp(small, model_id="s", context_window=512),
+    ):
+        pass
+    with serve_llamacpp(small, model_id="s", context_window=512, rope=rope, api_key=KEY) as served:
+        answer = post(served, {"messages": prompt, "max_tokens": 8})
+
+    assert served.context_window == 512
+    assert 256 < answer["usage"]["prompt_tokens"] <= 512
+    assert answer["usage"]["completion_tokens"] == 8
+
+
+@pytest.mark.model
+def test_linear_scaling_is_llama_cpps_own(model: Path) -> None:
+    """The server says it in yarn's terms; llama.cpp's linear type must give the same numbers."""
+    text = "ada brackwater was born in 1911 . bruno dunmere was born in 1932 . When was ada born?"
+    rope = Rope(kind="linear", factor=2, theta=100_000, original_context=8192)
+    script = """
+        import json, sys
+        from needle_assets.endpoint.serving import llamacpp_server
+        from xllamacpp import llama_rope_scaling_type as types
+
+        def stretch(parameters, kind, factor, theta, original_context):
+            parameters.rope_scaling_type = types.LLAMA_ROPE_SCALING_TYPE_LINEAR
+            parameters.rope_freq_scale = 0.5
+
+        llamacpp_server._stretch = stretch
+        llamacpp_server.main()
+    """
+    options = {
+        "model_path": str(model),
+        "model_id": "s",
+        "context_window": 256,
+        "parallel": 1,
+        "threads": None,
+        "api_key": KEY,
+        "rope": rope.model_dump(),
+    }
+    with serve_llamacpp(model, model_id="s", context_window=256, rope=rope, api_key=KEY) as served:
+        ours = logprobs(served, text)
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(options).encode() + b"\n")
+        process.stdin.flush()
+        address = json.loads(process.stdout.readline())["address"]
+        own = ServedModel(f"{address}/v1", "s", process.pid, 256, lambda: True)
+        theirs = logprobs(own, text)
+        process.kill()
+    with serve_llamacpp(model, model_id="s", context_window=256, api_key=KEY) as served:
+        plain = logprobs(served, text)
+
+    assert ours == pytest.approx(theirs, abs=1e-3)
+    assert ours != pytest.approx(plain, abs=0.05)
+
+
+def test_a_missing_adapter_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+
+    with (
+        pytest.raises(EndpointError, match=r"gone\.gguf does not exist"),
+        serve_llamacpp(
+            tmp_path / "model.gguf",
+            model_id="s",
+            context_window=WINDOW,
+            adapters=[tmp_path / "gone.gguf"],
+        ),
     ):
         pass
 

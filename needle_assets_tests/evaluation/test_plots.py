@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from needle_assets.evaluation.errors import EvaluationError
-from needle_assets.evaluation.plots import curve, depth_chart, heatmap, histogram, to_png, to_svg
+from needle_assets.evaluation.plots import (
+    curve,
+    depth_chart,
+    difference_heatmap,
+    heatmap,
+    histogram,
+    signed,
+    to_png,
+    to_svg,
+)
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EVENT_LOG_BYTES = 60_000
@@ -87,6 +96,74 @@ def test_each_model_has_its_panel() -> None:
     assert sum(text.startswith("n = ") for text in shown) == 4
 
 
+def differences(*values: float, models: tuple[str, ...] = ("tuned",)) -> pd.DataFrame:
+    rows = [(m, "base", 512, 10.0 * at, 5, d) for m in models for at, d in enumerate(values)]
+    return pd.DataFrame(
+        rows, columns=["model", "base", "context_length", "depth", "n", "difference"]
+    )
+
+
+def test_each_difference_shows_its_sign_and_its_number_of_questions() -> None:
+    table = differences(0.25, -0.5, 0.0, 1.0).assign(n=[3, 5, 7, 9])
+
+    shown = texts(to_svg(difference_heatmap(table)))
+
+    assert [text for text in shown if text in ("+0.25", "−0.50", "0.00", "+1.00")] == [
+        "+0.25",
+        "−0.50",
+        "0.00",
+        "+1.00",
+    ]
+    assert [text for text in shown if text.startswith("n = ")] == [
+        "n = 3",
+        "n = 5",
+        "n = 7",
+        "n = 9",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.125, "+0.12"), (-1, "−1.00"), (0, "0.00"), (1e-17, "0.00"), (-1e-17, "0.00")],
+)
+def test_what_rounds_to_nothing_has_no_sign(value: float, text: str) -> None:
+    assert signed(value) == text
+
+
+def rgb(fill: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", fill))
+
+
+def test_a_gain_is_blue_a_loss_orange_and_nothing_nearly_white() -> None:
+    gain, loss, nothing = (
+        rgb(fill)
+        for fill in cell_fills(to_svg(difference_heatmap(differences(0.5, -0.5, 0.0))))[:3]
+    )
+
+    # Blue against orange: the one pair that no colour vision takes for each other.
+    assert gain[2] > gain[0] + 60
+    assert loss[0] > loss[2] + 60
+    assert min(nothing) > 220
+
+
+def test_colours_of_differences_do_not_depend_on_what_else_is_in_the_picture() -> None:
+    alone, among = (differences(0.2), differences(0.2, -1.0, 0.9))
+
+    assert (
+        cell_fills(to_svg(difference_heatmap(alone)))[0]
+        == cell_fills(to_svg(difference_heatmap(among)))[0]
+    )
+
+
+def test_each_pair_has_its_panel_and_its_title_says_what_is_taken_from_what() -> None:
+    two = texts(to_svg(difference_heatmap(differences(0.2, models=("tuned-a", "tuned-b")))))
+    one = texts(to_svg(difference_heatmap(differences(0.2))))
+
+    assert sum("tuned-a" in text for text in two) == sum("tuned-b" in text for text in two) == 1
+    assert any("− base" in text for text in two)
+    assert any("tuned" in text and "− base" in text for text in one)
+
+
 def test_two_depths_that_round_to_the_same_percent_keep_their_cells() -> None:
     shown = texts(to_svg(heatmap(cells(["m"], [512], [0.0, 0.4, 0.8]))))
 
@@ -159,6 +236,46 @@ def test_lines_of_several_models_do_not_lie_on_each_other() -> None:
     assert 1000 in places
 
 
+def test_pieces_of_several_models_do_not_cross_from_length_to_length() -> None:
+    rows = [row for row in drawn(curve(means(["base", "tuned"], [512, 2048]))) if row.get("piece")]
+
+    # Ceiling and closed book of two models at two lengths, each a piece with two ends.
+    assert len(rows) == 2 * 2 * 2 * 2
+    for row in rows:
+        assert row["context_length"] / 1.25 < row["x"] < row["context_length"] * 1.25
+
+
+def trained_marks(chart: Any) -> list[tuple[str, int]]:
+    return [
+        (row["model"], row["context_length"])
+        for row in drawn(chart)
+        if row.get("y") == 1 and "model" in row
+    ]
+
+
+def test_the_length_that_a_model_was_trained_at_is_marked() -> None:
+    table = means(["base", "tuned-1024", "tuned-4096"], [512, 1024])
+
+    chart = curve(table, {"tuned-1024": 1024, "tuned-4096": 4096, "not evaluated": 512})
+    shown = texts(to_svg(chart))
+
+    assert trained_marks(chart) == [("tuned-1024", 1024), ("tuned-4096", 4096)]
+    assert shown.count("trained here") == 2
+    # A length that was not evaluated has its place on the axis as well.
+    assert {"512", "1,024", "4,096"} <= set(shown)
+
+
+def test_two_models_trained_at_one_length_share_the_words() -> None:
+    chart = curve(means(["a", "b"], [512, 1024]), {"a": 512, "b": 512})
+
+    assert trained_marks(chart) == [("a", 512), ("b", 512)]
+    assert texts(to_svg(chart)).count("trained here") == 1
+
+
+def test_without_a_fine_tune_nothing_is_marked() -> None:
+    assert "trained here" not in texts(to_svg(curve(means(["m"], [512]))))
+
+
 def test_one_length_and_one_model_can_be_drawn() -> None:
     assert "512" in texts(to_svg(curve(means(["m"], [512]))))
     assert "512" in texts(to_svg(heatmap(cells(["m"], [512], [50.0]))))
@@ -169,6 +286,7 @@ def test_one_length_and_one_model_can_be_drawn() -> None:
     [
         lambda: heatmap(cells([], [], [])),
         lambda: curve(means([], [])),
+        lambda: difference_heatmap(differences()),
         lambda: histogram([], "Biographies", "tokens"),
         lambda: depth_chart(pd.DataFrame({"depth": [], "realised_depth": []})),
     ],
@@ -231,7 +349,8 @@ def test_pictures_are_small_enough_for_an_event_log_and_always_the_same() -> Non
     models, lengths = ["base", "tuned"], [512, 1024, 2048, 4096, 8192]
     charts = [
         heatmap(cells(models, lengths, list(np.linspace(0, 100, 10)))),
-        curve(means(models, lengths)),
+        curve(means(models, lengths), {"tuned": 8192}),
+        difference_heatmap(differences(*np.linspace(-1, 1, 50))),
     ]
 
     for chart in charts:

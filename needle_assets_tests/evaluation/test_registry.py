@@ -2,13 +2,14 @@
 
 import json
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from upath import UPath
 
 from needle_assets.evaluation.errors import EvaluationError
@@ -16,6 +17,7 @@ from needle_assets.evaluation.registry import (
     ModelEntry,
     ModelRegistry,
     Prices,
+    Training,
     check_window,
     validate_slug,
 )
@@ -30,6 +32,17 @@ def entry(**changes: Any) -> ModelEntry:
         "context_window": 32_768,
     }
     return ModelEntry(**(values | changes))
+
+
+def training(**changes: Any) -> Training:
+    values: dict[str, Any] = {
+        "base": "smollm2-135m-instruct",
+        "context_length": 1024,
+        "job_id": "ftjob-1",
+        "fingerprint": "4f1d",
+        "finetuned_at": datetime(2026, 11, 22, 9, 30, tzinfo=UTC),
+    }
+    return Training(**(values | changes))
 
 
 @pytest.fixture
@@ -107,6 +120,84 @@ def test_the_built_in_model_cannot_be_changed(registry: ModelRegistry, replace: 
 def test_a_model_without_an_address_cannot_be_added(registry: ModelRegistry) -> None:
     with pytest.raises(EvaluationError, match="needs a base_url"):
         registry.add(entry(base_url=None))
+
+
+def test_a_model_tuned_on_the_embedded_endpoint_needs_no_address(registry: ModelRegistry) -> None:
+    tuned = entry(slug="tuned", base_url=None, training=training(cost_usd=0.0, trained_tokens=9))
+
+    registry.add(tuned)
+
+    again = ModelRegistry(registry.path).get("tuned")
+    assert again == tuned
+    assert again.training is not None
+    assert again.training.finetuned_at == datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+
+
+def test_an_unknown_cost_of_a_fine_tune_is_not_zero(registry: ModelRegistry) -> None:
+    registry.add(entry(training=training()))
+
+    (known,) = registry.tunings().values()
+    assert (known.cost_usd, known.trained_tokens) == (None, None)
+
+
+def test_a_registry_of_before_there_were_fine_tunes_can_be_read(registry: ModelRegistry) -> None:
+    old = entry().model_dump(mode="json")
+    del old["training"]
+    registry.path.parent.mkdir()
+    registry.path.write_text(json.dumps({"models": [old]}))
+
+    assert registry.get("big-model") == entry()
+    assert registry.tunings() == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"base": ""},
+        {"job_id": ""},
+        {"context_length": 0},
+        {"cost_usd": -0.01},
+        {"cost_usd": float("nan")},
+        {"trained_tokens": -1},
+        {"finetuned_at": datetime(2026, 11, 22, 9, 30)},
+        {"price": 1},
+    ],
+)
+def test_a_fine_tune_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        training(**changes)
+
+
+def test_the_base_of_a_fine_tune_is_named_by_its_slug_where_it_has_one(
+    registry: ModelRegistry,
+) -> None:
+    here, there = "https://models.example/v1", "https://elsewhere.example/v1"
+    registry.add(entry(slug="big-model", base_url=here, model="org/big-model"))
+    bases = {
+        "by-slug": training(base="big-model"),
+        "by-id": training(base="org/big-model"),
+        "unregistered": training(base="org/huge-model"),
+    }
+    for slug, known in bases.items():
+        registry.add(entry(slug=slug, base_url=here, model=f"ft:{slug}", training=known))
+    registry.add(entry(slug="by-id-there", base_url=there, model="ft", training=bases["by-id"]))
+    registry.add(
+        entry(
+            slug="embedded",
+            base_url=None,
+            model="ft:SmolLM2",
+            training=training(base="SmolLM2-135M-Instruct"),
+        )
+    )
+
+    assert {slug: known.base for slug, known in registry.tunings().items()} == {
+        "by-slug": "big-model",
+        "by-id": "big-model",
+        "unregistered": "org/huge-model",
+        # The same id at another server is another model.
+        "by-id-there": "org/big-model",
+        "embedded": "smollm2-135m-instruct",
+    }
 
 
 def test_two_writers_do_not_lose_each_others_entries(registry: ModelRegistry) -> None:

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
 
@@ -28,6 +27,7 @@ from needle_assets_tests.support.eval_results import (
     questions,
     sweep,
 )
+from needle_assets_tests.support.html_page import Page
 
 PROVENANCE = Provenance(
     generated_at=datetime(2026, 11, 22, 10, 0, tzinfo=UTC),
@@ -42,42 +42,6 @@ GOLD = (
     '{"nationality":"French","date_of_birth":{"day":3,"month":4,"year":1911},'
     '"date_of_death":{"day":0,"month":0,"year":0},"sportsperson":true,"politician":false}'
 )
-
-
-class Page(HTMLParser):
-    """Elements and visible text of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.raw: dict[str, str] = {}
-        self._inside = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._inside = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = self._inside if tag != self._inside else ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside in ("script", "style"):
-            self.raw[self._inside] = data
-        elif data.strip():
-            self.words.append(" ".join(data.split()))
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
-
-    def all(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
-        return [
-            found
-            for name, found in self.elements
-            if name == tag and wanted.items() <= found.items()
-        ]
 
 
 def one_answer(answer: str | None, **changes: Any) -> pa.Table:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from needle_assets.evaluation.calibration import asked, sweep_questions, with_floor
 from needle_assets.evaluation.client import ANSWERS_SCHEMA
-from needle_assets.evaluation.registry import Prices
+from needle_assets.evaluation.registry import Prices, Training
 from needle_assets.evaluation.scoring import Kind, score_table
 from needle_assets.haystack.assembly import HAYSTACK_SCHEMA
 from needle_assets.haystack.design import nominal_depths
@@ -84,6 +84,20 @@ def questions(rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 def answers(rows: Sequence[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=ANSWERS_SCHEMA)
+
+
+def training(base: str, context_length: int, **changes: Any) -> Training:
+    """The fine-tune of a model."""
+    values: dict[str, Any] = {
+        "base": base,
+        "context_length": context_length,
+        "job_id": "ftjob-1",
+        "fingerprint": "4f1d",
+        "cost_usd": None,
+        "trained_tokens": 48_213,
+        "finetuned_at": STARTED,
+    }
+    return Training(**(values | changes))
 
 
 def sweep(

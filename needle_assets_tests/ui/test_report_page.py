@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -18,6 +20,7 @@ from needle_assets_tests.support.eval_results import (
     question_row,
     questions,
     sweep,
+    training,
 )
 
 if TYPE_CHECKING:
@@ -86,8 +89,17 @@ def page(browser: "Browser", results: pa.Table, tmp_path: Path) -> "Iterator[Pag
         code_version="0.1.0",
     )
     report = tmp_path / "report.html"
-    report.write_text(build_report(BIOGRAPHY_TASK, results, provenance), encoding="utf-8")
-    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    steps = np.arange(1, 61)
+    losses = pd.DataFrame({"step": steps, "train_loss": 2 / steps, "learning_rate": 1e-4})
+    html = build_report(
+        BIOGRAPHY_TASK,
+        results,
+        provenance,
+        tunings={"tuned": training("base", 1024)},
+        loss_curves={"tuned": losses},
+    )
+    report.write_text(html, encoding="utf-8")
+    opened = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en-US")
     problems: list[str] = []
     opened.on("console", lambda message: problems.append(message.text))
     opened.on("pageerror", lambda error: problems.append(str(error)))
@@ -166,8 +178,29 @@ def test_the_page_never_scrolls_sideways(page: "Page", width: int) -> None:
 def test_every_picture_is_drawn(page: "Page") -> None:
     sizes = page.evaluate("[...document.images].map(image => image.naturalWidth)")
 
-    assert len(sizes) == 2
-    assert all(size > 300 for size in sizes)
+    # Before and after, the differences, the losses, the means, and the third model's heatmap.
+    assert len(sizes) == 5
+    assert all(size > 250 for size in sizes)
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_pictures_are_large_enough_to_be_read(page: "Page", width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+
+    scales = page.evaluate("[...document.images].map(image => image.width / image.naturalWidth)")
+
+    # Their smallest letters have 9.5 pixels.
+    assert min(scales) > 0.9
+
+
+def test_before_after_and_the_difference_stand_side_by_side(page: "Page") -> None:
+    heatmaps, differences = page.locator(".pictures img").all()[:2]
+    left, right = heatmaps.bounding_box(), differences.bounding_box()
+
+    assert left is not None
+    assert right is not None
+    assert left["x"] + left["width"] < right["x"]
+    assert left["y"] == pytest.approx(right["y"], abs=2)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -21,7 +21,7 @@ from needle_assets.evaluation.journal import open_journal
 from needle_assets.evaluation.registry import check_window
 from needle_assets.evaluation.report import build_report
 from needle_assets.evaluation.scoring import Outcome, score_table
-from needle_assets.evaluation.statistics import length_table
+from needle_assets.evaluation.statistics import leaderboard_table
 from needle_assets.labels.biography import BIOGRAPHY_TASK
 from needle_assets.settings import Settings
 from needle_assets.storage import write_atomic
@@ -133,13 +133,20 @@ def leaderboard(
         )
         path = settings.root / "report.html"
         write_atomic(path, page.encode())
-        table = pa.Table.from_pandas(length_table(results, settings.seed), preserve_index=False)
+        bases = {slug: training.base for slug, training in tunings.items()}
+        board = leaderboard_table(results, bases, settings.seed)
+        table = pa.Table.from_pandas(board, preserve_index=False)
     return metadata.materialized(
         table,
         {
             "report": dg.MetadataValue.path(str(path)),
             "left_out_as_outdated": ", ".join(outdated) or "none",
-            **metadata.of_results(results, BIOGRAPHY_TASK, settings.seed),
+            **metadata.of_results(
+                results,
+                BIOGRAPHY_TASK,
+                settings.seed,
+                {slug: training.context_length for slug, training in tunings.items()},
+            ),
         },
     )
 

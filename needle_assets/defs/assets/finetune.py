@@ -130,6 +130,7 @@ def submit_finetune_job(
                 spec,
                 capabilities=connection.capabilities,
                 notes=settings.root / "finetune" / str(spec.context_length) / "submitted",
+                lag_s=connection.list_lag_s,
             )
     context.log.info("job %s %s", job.job_id, "found again" if job.attached else "created")
     context.log_event(

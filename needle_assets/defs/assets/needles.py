@@ -15,7 +15,7 @@ from needle_assets.defs.failures import as_failure
 from needle_assets.defs.labeling import label_bios
 from needle_assets.defs.progress import ProgressFactory
 from needle_assets.defs.quarantine import keep_quarantine
-from needle_assets.defs.resources import Endpoint
+from needle_assets.defs.resources import Endpoint, Tokenizer
 from needle_assets.labels.facts import known_facts
 from needle_assets.labels.review import review_csv, review_html, review_table
 from needle_assets.settings import Settings
@@ -57,6 +57,7 @@ def needle_labels(
     raw_wiki_bio: pa.Table,
     settings: dg.ResourceParam[Settings],
     endpoint: dg.ResourceParam[Endpoint],
+    tokenizer: dg.ResourceParam[Tokenizer],
     progress: dg.ResourceParam[ProgressFactory],
 ) -> dg.Output[pa.Table]:
     """What each needle says about its person, as canonical JSON and one column per field."""
@@ -66,7 +67,7 @@ def needle_labels(
             read_gold(Path(settings.gold))
         infoboxes = column_of(raw_wiki_bio, "infobox", filtered_needles)
         bios = filtered_needles.append_column("infobox", infoboxes)
-        labeled = label_bios(bios, settings, endpoint, progress)
+        labeled = label_bios(bios, settings, endpoint, tokenizer, progress)
         keep_quarantine(context, labeled.quarantine, settings)
     return metadata.materialized(
         labeled.labels,

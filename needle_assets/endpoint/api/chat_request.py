@@ -168,6 +168,16 @@ class ChatRequest(BaseModel):
         Raises:
             ApiError: 400, naming the parameter.
         """
+        try:
+            said = [self.model, list(self.model_extra or {}), self.body()]
+            json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):
+            # Python reads both out of JSON, and nobody else would.
+            raise ApiError(
+                400,
+                "The body holds half a surrogate pair, a number that is not finite, or a schema "
+                "that is nested too deeply.",
+            ) from None
         for name, value in (self.model_extra or {}).items():
             if name in _WITHOUT_EFFECT or value is None:
                 continue

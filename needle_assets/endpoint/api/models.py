@@ -22,6 +22,9 @@ class ModelObject(BaseModel):
     created: int
     owned_by: Literal["system", "user"]
     shutdown_date: None = None
+    max_model_len: int | None = None
+    """Tokens of prompt and answer together, under the name that vLLM gives it; OpenAI tells
+    nothing of the kind. None: what the weights say."""
 
 
 class ModelList(BaseModel):
@@ -75,11 +78,21 @@ def delete_model(model_id: str, services: ServicesDep) -> ModelDeleted:
 
 
 def _base(name: str, base: BaseModelConfig) -> ModelObject:
-    return ModelObject(id=name, created=_written_at(base.gguf or base.weights), owned_by="system")
+    return ModelObject(
+        id=name,
+        created=_written_at(base.gguf or base.weights),
+        owned_by="system",
+        max_model_len=base.context_window,
+    )
 
 
 def _tuned(model: ModelRecord) -> ModelObject:
-    return ModelObject(id=model.id, created=model.created_at, owned_by="user")
+    return ModelObject(
+        id=model.id,
+        created=model.created_at,
+        owned_by="user",
+        max_model_len=model.context_window,
+    )
 
 
 def _written_at(path: Path | None) -> int:

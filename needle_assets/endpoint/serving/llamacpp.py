@@ -13,12 +13,13 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
 from needle_assets.endpoint.errors import EndpointError
+from needle_assets.endpoint.rope import Rope
 from needle_assets.endpoint.serving.llamacpp_server import ServerOptions
 
 __all__ = ["EndpointError", "ServedModel", "serve_llamacpp"]
@@ -39,6 +40,10 @@ class ServedModel:
     model_id: str
     pid: int
     """The server's process."""
+    context_window: int
+    """Tokens of prompt and answer together."""
+    alive: Callable[[], bool]
+    """Whether the process is still there."""
 
 
 @contextmanager
@@ -52,6 +57,9 @@ def serve_llamacpp(
     log_path: Path | None = None,
     api_key: str | None = None,
     startup_timeout_s: float = 120.0,
+    adapters: Sequence[Path] = (),
+    rope: Rope | None = None,
+    shrink: bool = False,
 ) -> Iterator[ServedModel]:
     """Serve a GGUF model on a free loopback port for the length of the block.
 
@@ -68,19 +76,33 @@ def serve_llamacpp(
         log_path: file that the server's log is appended to.
         api_key: the key that the server asks for; None: none.
         startup_timeout_s: how long loading the model may take.
+        adapters: GGUF adapters of this model. None is applied unless a request says so:
+            ``"lora": [{"id": 0, "scale": 1.0}]`` in its body, the id being the place in this list.
+            Requests for the model itself must say ``"scale": 0.0``: without any list, llama.cpp
+            reuses the prompt cache that another request's adapter filled.
+        rope: how positions are stretched; the window may then be larger than the model's own.
+        shrink: where the model's own window is smaller than asked for, serve that.
 
     Raises:
-        EndpointError: the model file or xllamacpp is missing, the model cannot be loaded or does
-            not have that window, or loading takes too long.
+        EndpointError: a model file or xllamacpp is missing, the model or an adapter cannot be
+            loaded or does not have that window, or loading takes too long.
     """
-    if not model_path.is_file():
-        raise EndpointError(f"the model file {model_path} does not exist; name a GGUF file")
+    for path in (model_path, *adapters):
+        if not path.is_file():
+            raise EndpointError(f"the model file {path} does not exist; name a GGUF file")
     if importlib.util.find_spec("xllamacpp") is None:
         raise EndpointError(
             "serving a GGUF model needs the package xllamacpp: install the `local` extra"
         )
     options = ServerOptions(
-        str(model_path.absolute()), model_id, context_window, parallel, threads, api_key
+        str(model_path.absolute()),
+        model_id,
+        context_window,
+        parallel,
+        threads,
+        api_key,
+        [str(path.absolute()) for path in adapters],
+        rope.model_dump() if rope else None,
     )
     with _open_log(log_path) as log:
         start = log.seek(0, 2)
@@ -98,8 +120,10 @@ def serve_llamacpp(
             except EndpointError as error:
                 log.seek(start)
                 raise EndpointError(f"{error}{_tail(log.read())}") from None
-            _check_window(address, options)
-            yield ServedModel(f"{address}/v1", model_id, process.pid)
+            window = _window(address, options, shrink=shrink)
+            yield ServedModel(
+                f"{address}/v1", model_id, process.pid, window, lambda: process.poll() is None
+            )
         finally:
             _end(process)
 
@@ -143,8 +167,8 @@ def _started(process: subprocess.Popen[bytes], options: ServerOptions, timeout_s
     raise EndpointError(f"{what}: its process ended with status {process.wait()}")
 
 
-def _check_window(address: str, options: ServerOptions) -> None:
-    """Refuse a server that gives a request less than was asked for, as llama.cpp does silently."""
+def _window(address: str, options: ServerOptions, *, shrink: bool) -> int:
+    """Tokens a request gets. llama.cpp gives less than was asked for in silence: refuse that."""
     request = urllib.request.Request(
         f"{address}/props", headers={"Authorization": f"Bearer {options.api_key}"}
     )
@@ -157,11 +181,13 @@ def _check_window(address: str, options: ServerOptions) -> None:
         raise EndpointError(
             f"the server of {options.model_path} does not answer: {error}"
         ) from None
-    if window < options.context_window:
+    # llama.cpp rounds up to what its kernels like.
+    if window < options.context_window and not shrink:
         raise EndpointError(
             f"{options.model_path} gives {window} tokens of context, {options.context_window} were "
             f"asked for: the model was trained with no more; ask for {window} at most"
         )
+    return window
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -26,10 +26,14 @@ class ServerOptions:
     threads: int | None
     """None: as many as there are physical cores."""
     api_key: str | None
+    adapters: list[str] = dataclasses.field(default_factory=list)
+    """GGUF adapters: loaded, applied to the requests that ask for them by their place here."""
+    rope: dict[str, Any] | None = None
+    """The fields of a `Rope`: kind, factor, theta, original_context."""
 
 
 def _parameters(options: ServerOptions) -> Any:
-    from xllamacpp import CommonParams
+    from xllamacpp import CommonAdapterLoraInfo, CommonParams
 
     parameters = CommonParams()
     parameters.model.path = options.model_path
@@ -54,7 +58,27 @@ def _parameters(options: ServerOptions) -> Any:
     if options.threads:
         parameters.cpuparams.n_threads = options.threads
         parameters.cpuparams_batch.n_threads = options.threads
+    # Scale 0: unlisted means not applied.
+    parameters.lora_init_without_apply = True
+    parameters.lora_adapters = [CommonAdapterLoraInfo(path, 0.0) for path in options.adapters]
+    if options.rope:
+        _stretch(parameters, **options.rope)
     return parameters
+
+
+def _stretch(
+    parameters: Any, kind: str, factor: float, theta: float, original_context: int
+) -> None:
+    from xllamacpp import llama_rope_scaling_type
+
+    # A slot gets no more context than the model was trained with, unless the type is yarn. Linear
+    # scaling is yarn whose share of extrapolation is 0: every frequency is divided by the factor,
+    # attention keeps its temperature. (That both give the same logits is a test.)
+    parameters.rope_scaling_type = llama_rope_scaling_type.LLAMA_ROPE_SCALING_TYPE_YARN
+    parameters.yarn_ext_factor = 1.0 if kind == "yarn" else 0.0
+    parameters.rope_freq_scale = 1 / factor
+    parameters.rope_freq_base = theta
+    parameters.yarn_orig_ctx = original_context
 
 
 def _end_with_stdin() -> None:
