@@ -1,6 +1,6 @@
 """Whether a tuned model answers alike served by llama.cpp and computed by transformers.
 
-    .venv/bin/python benchmarks/adapter_agreement.py JOB_FOLDER HAYSTACKS.parquet
+    .venv/bin/python benchmarks/adapter_agreement.py JOB_FOLDER HAYSTACKS.parquet...
 
 asks both the same test questions, without a grammar and greedily, and compares their mean field
 scores. JOB_FOLDER is one of the endpoint's, with its ``spec.json``, ``adapter`` and
@@ -110,19 +110,24 @@ def main() -> int:
         return 0
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("job", type=Path)
-    parser.add_argument("haystacks", type=Path)
+    parser.add_argument("haystacks", type=Path, nargs="+")
     parser.add_argument("--questions", type=int, default=40)
     parser.add_argument("--python", type=Path, default=root / ".venv-train" / "bin" / "python")
     asked = parser.parse_args()
 
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from needle_assets.evaluation.scoring import score_answer
     from needle_assets.labels.biography import BIOGRAPHY_TASK
 
-    rows = pq.read_table(asked.haystacks).filter(pc.field("split") == "test")
-    rows = rows.slice(0, asked.questions)
+    tables = [
+        pq.read_table(path, columns=["split", "messages", "label"]) for path in asked.haystacks
+    ]
+    rows = pa.concat_tables(tables).filter(pc.field("split") == "test").slice(0, asked.questions)
+    if len(rows) < asked.questions:
+        parser.error(f"{asked.questions} questions were asked for, there are {len(rows)}")
     prompts, labels = rows["messages"].to_pylist(), rows["label"].to_pylist()
 
     def mean(answers: Sequence[str]) -> float:

@@ -57,4 +57,4 @@ def test_a_variable_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("NEEDLE_LABELER_INPUT_PRICE", "")
     monkeypatch.setenv("NEEDLE_DEPTHS", "")
     settings = load_settings()
-    assert (settings.labeler_input_price, settings.depths) == (None, 5)
+    assert (settings.labeler_input_price, settings.depths) == (None, 3)

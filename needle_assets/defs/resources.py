@@ -58,6 +58,13 @@ class Connection:
     api_key: str
 
 
+_LAPTOP = {"learning_rate": 1e-3, "lora_layers": 0.6, "auto_examples": 180, "auto_batch": 2}
+"""How a small model learns most in minutes on a laptop's processor: few examples a step at a high
+rate, and no work below the upper blocks. Measured with SmolLM2-135M on 2 cores: adapters in the
+upper 18 of 30 blocks train 1.3 times as many tokens a second as in all, and their score after 30
+steps was the same."""
+
+
 class EmbeddedEndpoint:
     """Our own endpoint on this machine: one server per store, while anybody needs it."""
 
@@ -81,7 +88,7 @@ class EmbeddedEndpoint:
 
         try:
             # The key is one that is made for this home.
-            config = self.config(port=0, api_key="made at the start")
+            config = self.config(port=0, api_key="made-at-the-start")
             log_path = self._settings.scratch / "logs" / "endpoint.log"
             with embedded_endpoint(config, log_path=log_path) as running:
                 yield running
@@ -119,6 +126,7 @@ class EmbeddedEndpoint:
                 # Not resolved: the link is what makes it the environment's interpreter.
                 "python": Path(self._settings.trainer_python).absolute(),
                 "threads": threads,
+                **_LAPTOP,
             },
             "serving": {"threads": threads, "window": built_in.context_window},
         }

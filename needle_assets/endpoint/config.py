@@ -57,6 +57,14 @@ class TrainingConfig(_Part):
     lora_rank: int = Field(default=16, ge=1)
     lora_alpha: int = Field(default=32, ge=1)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    lora_layers: float = Field(default=1.0, gt=0, le=1)
+    """Share of the layers that get an adapter, from the top: below them nothing is computed
+    backwards."""
+    auto_examples: int = Field(default=512, ge=1)
+    """Examples that n_epochs "auto" shows at least, over all epochs. 480 took SmolLM2's held-out
+    score from under 0.4 to 0.81 at 400 tokens."""
+    auto_batch: int = Field(default=4, ge=1)
+    """Least batch size that "auto" comes to."""
     learning_rate: float = Field(default=5e-4, gt=0)
     """What a learning_rate_multiplier of 1 means."""
     rope_scaling: RopeKind = "linear"

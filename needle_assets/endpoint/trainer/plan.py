@@ -8,13 +8,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from needle_assets.endpoint.config import TrainingConfig
 from needle_assets.endpoint.trainer.spec import Asked, TrainerError
 
-_AUTO_EXAMPLES = 512
-"""Examples seen in a job at least, where the epochs are left to us: 480 took SmolLM2's held-out
-score from under 0.4 to 0.81 at 400 tokens."""
 _AUTO_EPOCHS = 8
-_AUTO_BATCH = (4, 64)
+_AUTO_BATCH = 64
+"""Most that "auto" comes to."""
 
 _WARM_UP = 0.05
 _WARM_UP_STEPS = 100
@@ -42,17 +41,18 @@ class Values:
         return self.n_epochs * math.ceil(examples / self.batch_size)
 
 
-def decide(asked: Asked, *, examples: int, largest_epochs: int) -> Values:
+def decide(asked: Asked, *, examples: int, largest_epochs: int, training: TrainingConfig) -> Values:
     """Numbers for what is "auto".
 
-    Epochs: as few as show 512 examples, 8 at most. Batch: a 256th of the examples, as a power of
-    two from 4 to 64. Multiplier: 1.
+    Epochs: as few as show ``auto_examples``, 8 at most. Batch: a 256th of the examples, as a power
+    of two from ``auto_batch`` to 64. Multiplier: 1.
 
     Raises:
         TrainerError: a number that was asked for is out of range.
     """
     if asked.n_epochs == "auto":
-        epochs = min(max(1, math.ceil(_AUTO_EXAMPLES / examples)), _AUTO_EPOCHS, largest_epochs)
+        epochs = math.ceil(training.auto_examples / examples)
+        epochs = min(max(1, epochs), _AUTO_EPOCHS, largest_epochs)
     else:
         epochs = asked.n_epochs
     if not 1 <= epochs <= largest_epochs:
@@ -60,8 +60,8 @@ def decide(asked: Asked, *, examples: int, largest_epochs: int) -> Values:
             "invalid_n_epochs", f"n_epochs is {epochs}; expected 1 to {largest_epochs}"
         )
     if asked.batch_size == "auto":
-        smallest, largest = _AUTO_BATCH
-        batch = max(smallest, min(largest, 2 ** int(math.log2(max(1, examples // 256)))))
+        batch = min(_AUTO_BATCH, 2 ** int(math.log2(max(1, examples // 256))))
+        batch = max(training.auto_batch, batch)
         batch = min(batch, examples)
     else:
         batch = asked.batch_size

@@ -51,7 +51,12 @@ def prepare(folder: Path, spec: Spec) -> Prepared:
         measured, where = _longest(validation, spec.validation_file)
         if measured > longest:
             rope = _rope(spec, config, window, measured, where, "validation_file")
-    values = decide(spec.hyperparameters, examples=len(training), largest_epochs=spec.limits.epochs)
+    values = decide(
+        spec.hyperparameters,
+        examples=len(training),
+        largest_epochs=spec.limits.epochs,
+        training=spec.training,
+    )
     prepared = Prepared(
         **asdict(values),
         examples=len(training),

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from needle_assets.endpoint.config import TrainingConfig
+from needle_assets.endpoint.trainer.model import upper_layers
 from needle_assets.endpoint.trainer.plan import (
     Values,
     decide,
@@ -26,13 +28,28 @@ from needle_assets.endpoint.trainer.spec import Asked, TrainerError
     ],
 )
 def test_auto_shows_512_examples_in_batches_of_a_256th(examples: int, expected: Values) -> None:
-    assert decide(Asked(), examples=examples, largest_epochs=50) == expected
+    values = decide(Asked(), examples=examples, largest_epochs=50, training=TrainingConfig())
+
+    assert values == expected
+
+
+def test_auto_can_be_made_smaller_by_configuration() -> None:
+    laptop = TrainingConfig(auto_examples=180, auto_batch=2)
+
+    assert decide(Asked(), examples=180, largest_epochs=50, training=laptop) == Values(1, 2, 1.0)
+    assert decide(Asked(), examples=100, largest_epochs=50, training=laptop) == Values(2, 2, 1.0)
+
+
+def test_adapters_go_into_the_upper_blocks() -> None:
+    assert upper_layers(30, 0.6) == list(range(12, 30))
+    assert upper_layers(4, 1.0) == [0, 1, 2, 3]
+    assert upper_layers(4, 0.01) == [3]
 
 
 def test_numbers_are_taken_as_they_are() -> None:
     asked = Asked(n_epochs=3, batch_size=7, learning_rate_multiplier=0.5)
 
-    values = decide(asked, examples=20, largest_epochs=50)
+    values = decide(asked, examples=20, largest_epochs=50, training=TrainingConfig())
 
     assert values == Values(3, 7, 0.5)
     assert values.steps(20) == 9  # 7, 7 and 6 examples, three times
@@ -51,7 +68,7 @@ def test_numbers_are_taken_as_they_are() -> None:
 )
 def test_numbers_out_of_range_are_refused_by_name(asked: Asked, code: str) -> None:
     with pytest.raises(TrainerError) as refused:
-        decide(asked, examples=20, largest_epochs=50)
+        decide(asked, examples=20, largest_epochs=50, training=TrainingConfig())
 
     assert refused.value.code == code
 
