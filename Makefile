@@ -38,7 +38,7 @@ $(TRAINER)/.synced: $(TRAINER_NEEDS)
 	$(TRAINER)/bin/python -m pip install --quiet --disable-pip-version-check -r $(TRAINER_NEEDS)
 	@touch $@
 
-.PHONY: help setup trainer demo ui test test-slow test-ui check bench format
+.PHONY: help setup trainer demo ui test test-slow test-ui check bench bench-endpoint format
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,6 +74,9 @@ check: setup  ## Lint, types, import rules, definitions
 
 bench: setup  ## Measure what building the data costs, as ratios
 	$(BIN)/python benchmarks/build.py
+
+bench-endpoint: setup  ## Measure what the endpoint adds to a chat request
+	$(BIN)/python benchmarks/chat_overhead.py --requests 300
 
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix

@@ -30,6 +30,7 @@ def answers_of_transformers(folder: Path, prompts: Sequence[list[dict[str, str]]
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from needle_assets.endpoint.trainer.bases import load_tokenizer, weights_folder
+    from needle_assets.endpoint.trainer.examples import beginning, render
     from needle_assets.endpoint.trainer.model import rope_parameters
     from needle_assets.endpoint.trainer.spec import read_prepared, read_spec
 
@@ -43,11 +44,11 @@ def answers_of_transformers(folder: Path, prompts: Sequence[list[dict[str, str]]
     base = AutoModelForCausalLM.from_pretrained(weights, config=config, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, folder / "adapter").eval()
     tokenizer.padding_side = "left"
+    begin = beginning(tokenizer)
     answers = []
     for start in range(0, len(prompts), BATCH):
         texts = [
-            tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-            for prompt in prompts[start : start + BATCH]
+            render(prompt, tokenizer, begin=begin) for prompt in prompts[start : start + BATCH]
         ]
         given = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
         with torch.inference_mode():

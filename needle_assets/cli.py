@@ -28,6 +28,7 @@ from rich.table import Column, Table
 
 from needle_assets.errors import NeedleError
 from needle_assets.settings import (
+    STORE,
     Settings,
     SettingsError,
     dagster_home,
@@ -88,19 +89,23 @@ def demo(
     lengths: Annotated[str, typer.Option(help="Context lengths in tokens, with commas.")] = (
         ",".join(_DEFAULT_LENGTHS)
     ),
-    depths: Annotated[int | None, typer.Option(min=1, help="Needle depths. [default: 3]")] = None,
+    depths: Annotated[
+        int | None, typer.Option(min=1, help="Needle depths.", show_default="3")
+    ] = None,
     draws: Annotated[
-        int | None, typer.Option(min=1, help="Haystacks of each length. [default: 9]")
+        int | None, typer.Option(min=1, help="Haystacks of each length.", show_default="9")
     ] = None,
     finetune: Annotated[
         bool | None,
         typer.Option(
             "--finetune/--no-finetune",
-            help="Fine-tune at the first length. [default: yes at the embedded endpoint]",
+            help="Fine-tune at the first length.",
+            show_default="yes at the embedded endpoint",
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help=f"Steps of the fine-tune. [default: {_DEMO_STEPS}]")
+        int | None,
+        typer.Option(min=1, help="Steps of the fine-tune.", show_default=str(_DEMO_STEPS)),
     ] = None,
 ) -> None:
     """Run the whole loop on a real model, through the real assets, and write the report."""
@@ -109,11 +114,18 @@ def demo(
     # Elsewhere a job may be paid for: that is not done without being asked.
     tuning = finetune if finetune is not None else not settings.endpoint_url
     if tuning:
-        settings = _for_demo(settings, steps)
+        settings = _for_steps(settings, steps)
+    elif steps is not None:
+        raise SettingsError(
+            "--steps says how long to fine-tune, and this demo does not: add --finetune (a job at "
+            "a configured endpoint may be paid for), or leave --steps out"
+        )
     from needle_assets.defs.launch import register
 
     with _work() as progress, _launcher(settings, progress) as launcher:
         register(launcher.instance, keys, [_BUILT_IN_MODEL])
+        if tuning:
+            _require_trainer(settings)
 
         def bring(asset: str, partitions: Iterable[str | None] = (None,)) -> None:
             for partition in partitions:
@@ -146,10 +158,12 @@ def report() -> None:
 @app.command()
 def audit(
     gold: Annotated[
-        Path | None, typer.Option(help="Labels made by hand, JSON lines. [default: NEEDLE_GOLD]")
+        Path | None,
+        typer.Option(help="Labels made by hand, JSON lines.", show_default="NEEDLE_GOLD"),
     ] = None,
     raw: Annotated[
-        str | None, typer.Option(help="A corpus in wiki_bio's schema. [default: NEEDLE_CORPUS]")
+        str | None,
+        typer.Option(help="A corpus in wiki_bio's schema.", show_default="NEEDLE_CORPUS"),
     ] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Write 300 rows, old text beside new, for a person to read.")
@@ -191,9 +205,16 @@ def init() -> None:
 def settings() -> None:
     """List every setting, its value and what it is for. Keys are never shown."""
     current = _settings()
-    table = Table("variable", "value", "meaning")
+    table = Table(
+        # What is typed elsewhere must be whole, also where the terminal is narrow.
+        Column("variable", no_wrap=True, overflow="ignore"),
+        Column("value", overflow="fold"),
+        "meaning",
+    )
     for name, field in Settings.model_fields.items():
         value = getattr(current, name)
+        if value is None:
+            value = ""
         if isinstance(value, SecretStr):
             value = "set" if value.get_secret_value() else "not set"
         table.add_row(f"NEEDLE_{name.upper()}", escape(str(value)), escape(field.description or ""))
@@ -298,11 +319,15 @@ def models_list() -> None:
 
 @endpoint_app.command("serve")
 def endpoint_serve(
-    host: Annotated[str | None, typer.Option(help="Address to bind. [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="0: a free one. [default: 8600]")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to bind.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to bind; 0: a free one.", show_default="8600")
+    ] = None,
     home: Annotated[
         Path | None,
-        typer.Option(help="Folder of files, jobs and models. [default: NEEDLE_HOME/endpoint]"),
+        typer.Option(help="Folder of files, jobs and models.", show_default="NEEDLE_HOME/endpoint"),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML: base models, training, serving, limits.")
@@ -333,10 +358,14 @@ def endpoint_serve(
 @endpoint_app.command("check")
 def endpoint_check(
     base_url: Annotated[
-        str | None, typer.Option(help="Address, ending in /v1. [default: NEEDLE_ENDPOINT_URL]")
+        str | None,
+        typer.Option(help="Address, ending in /v1.", show_default="NEEDLE_ENDPOINT_URL"),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="Base model of the jobs. [default: the first one listed]")
+        str,
+        typer.Option(
+            help="Base model of the jobs.", show_default="NEEDLE_BASE_MODEL or the first listed"
+        ),
     ] = "",
     jobs: Annotated[
         bool, typer.Option("--jobs", help="Create jobs, too, and cancel them.")
@@ -355,8 +384,13 @@ def endpoint_check(
 
     settings = _settings()
     address = base_url or settings.endpoint_address
-    if address_fault(address):
+    if not address:
         raise SettingsError("name the server by --base-url, such as https://host/v1")
+    if fault := address_fault(address):
+        raise SettingsError(
+            f"the server's address is {fault}: expected one such as https://host/v1, without "
+            "user, password and query; the key goes into NEEDLE_ENDPOINT_API_KEY"
+        )
     with _work() as progress:
         task = progress.add_task("", total=None)
         results = check_endpoint(
@@ -374,17 +408,26 @@ def endpoint_check(
         raise typer.Exit(1)
 
 
-def _for_demo(settings: Settings, steps: int | None) -> Settings:
-    """Settings of a demo with a fine-tune of so many steps, or of as many as the settings say.
+def _require_trainer(settings: Settings) -> None:
+    """Make sure that there is something to fine-tune at, before minutes of other work.
 
     Raises:
-        SettingsError: what it needs is missing or unclear.
+        SettingsError: there is not.
     """
+    if settings.endpoint_url == STORE:
+        raise SettingsError(
+            "there is nothing to fine-tune at: NEEDLE_ENDPOINT_URL is 'store'; unset it to use the "
+            "embedded endpoint, or leave --finetune out"
+        )
     if not settings.endpoint_url and not Path(settings.trainer_python).exists():
         raise SettingsError(
             f"the trainer's environment is missing ({settings.trainer_python}): make it by `make "
             "trainer`, or leave the fine-tune out with --no-finetune"
         )
+
+
+def _for_steps(settings: Settings, steps: int | None) -> Settings:
+    """Settings of a fine-tune of so many steps, or of as many as they say themselves."""
     if steps is None:
         return settings
     batch = _DEMO_BATCH if settings.batch_size == "auto" else settings.batch_size
@@ -478,10 +521,10 @@ def _print_leaderboard(settings: Settings) -> None:
         Column("model", overflow="fold", min_width=12),
         Column("length", no_wrap=True),
         *(Column(name, no_wrap=True) for name in ("n", "mean", "95 %")),
-        *(Column(name, min_width=7) for name in _CALIBRATION.values()),
-        Column("post's score", min_width=6),
+        *(Column(name, max_width=7) for name in _CALIBRATION.values()),
+        Column("post's score", max_width=6),
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     for row in rows:
         known = row["low"] is not None and row["low"] == row["low"]
@@ -506,19 +549,20 @@ def _print_gains(rows: list[dict[str, Any]]) -> None:
     from needle_assets.evaluation.plots import signed
 
     table = Table(
-        Column("model - its base", overflow="fold", min_width=12),
-        Column("length", no_wrap=True),
-        *(Column(name, no_wrap=True) for name in ("n", "tuned - base", "95 %")),
-        Column("tuned - floor", no_wrap=True),
+        Column("tuned model", overflow="fold", min_width=12),
+        *(Column(name, no_wrap=True) for name in ("length", "n")),
+        Column("tuned - base", max_width=7),
+        Column("95 %", no_wrap=True),
+        Column("tuned - floor", max_width=7),
         title="What the fine-tune changed",
         title_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     for row in rows:
         known = row["difference_low"] is not None and row["difference_low"] == row["difference_low"]
         table.add_row(
-            f"{row['model']} - {row['base']}",
+            row["model"],
             f"{row['context_length']:,}",
             str(int(row["pairs"])),
             signed(row["difference"]),

@@ -214,7 +214,8 @@ def load_settings(changes: Mapping[str, object] | None = None) -> Settings:
         return Settings.model_validate(dict(changes or {}))
     except ValidationError as error:
         problems = "; ".join(
-            f"NEEDLE_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            f"NEEDLE_{'_'.join(str(part) for part in item['loc']).upper()}: "
+            f"{item['msg'].removeprefix('Value error, ')}"
             for item in error.errors(include_input=False)
         )
         raise SettingsError(f"{problems}. `needle settings` lists all settings.") from None

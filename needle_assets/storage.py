@@ -152,9 +152,10 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 @contextmanager
-def exclusive(path: UPath | Path, what: str) -> Iterator[None]:
+def exclusive(path: UPath | Path, what: str, *, wait_s: float = 0.0) -> Iterator[None]:
     """Hold ``what`` alone for the length of the block; the lock dies with its process.
 
+    Whoever holds it already is waited for, up to ``wait_s`` seconds: for what takes moments only.
     Object stores have no locks: there two writers end as last one wins, each file whole.
 
     Raises:
@@ -165,7 +166,7 @@ def exclusive(path: UPath | Path, what: str) -> Iterator[None]:
         yield
         return
     local = Path(str(target))
-    lock = FileLock(str(local.with_name(f".{local.name}.lock")), blocking=False)
+    lock = FileLock(str(local.with_name(f".{local.name}.lock")), timeout=wait_s)
     try:
         local.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

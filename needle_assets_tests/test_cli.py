@@ -6,21 +6,22 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
 from needle_assets import cli
-from needle_assets.defs.launch import instance_here, registered_lengths
+from needle_assets.defs.launch import Launched, instance_here, registered_lengths
 from needle_assets.defs.resources import Connection, Models
 from needle_assets.evaluation.registry import ModelRegistry
 from needle_assets.settings import Settings
-from needle_assets.storage import exclusive
+from needle_assets.storage import exclusive, write_json
 from needle_assets_tests.corpus.test_readers import row, write
 from needle_assets_tests.defs.world import (
     ASKED,
@@ -31,6 +32,7 @@ from needle_assets_tests.defs.world import (
     own_environment,
     world_in,
 )
+from needle_assets_tests.support.scripted_server import Refuse, ScriptedServer, scripted_server
 
 BUILT_IN = "smollm2-135m-instruct"
 
@@ -78,6 +80,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
     monkeypatch.chdir(folder)
+    # Any file will do: nothing trains here.
+    monkeypatch.setenv("NEEDLE_TRAINER_PYTHON", sys.executable)
     return folder
 
 
@@ -218,6 +222,29 @@ def test_all_settings_are_listed_and_no_key(
     [draws] = [line for line in ended.out.splitlines() if "NEEDLE_DRAWS" in line]
     assert draws.split("│")[2].strip() == "7"
     assert list(project.iterdir()) == [project / "dagster.yaml"]
+
+
+@pytest.mark.usefixtures("project")
+def test_names_of_settings_are_whole_in_a_narrow_terminal(
+    needle: Needle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_console", Console(width=80))
+    shown = needle("settings").out
+    assert all(f" NEEDLE_{name.upper()} " in shown for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [
+        (("demo",), "(90)"),
+        (("endpoint", "serve"), "(8600)"),
+        (("endpoint", "check"), "(NEEDLE_ENDPOINT_URL)"),
+    ],
+)
+def test_help_tells_what_holds_without_an_option(
+    needle: Needle, command: tuple[str, ...], default: str
+) -> None:
+    assert f"[default: {default}]" in " ".join(needle(*command, "--help").out.split())
 
 
 def test_a_setting_that_cannot_be_used_is_named(
@@ -471,3 +498,151 @@ def test_a_corpus_without_a_needle_says_why(project: Path, needle: Needle) -> No
     ended = needle("demo", "--corpus", str(corpus))
     fails(ended, "none of 1 biographies can be used as needles", "too little text (1)")
     assert not (project / ".needle" / "assets" / "needle_labels.parquet").exists()
+
+
+# --- fine-tunes --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Launches:
+    """What a demo would run, instead of running it."""
+
+    definitions: dg.Definitions
+    settings: Settings
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    instance: None = None
+
+    def bring_up_to_date(self, asset: str, partition: str | None = None) -> Launched:
+        self.asked.append((asset, partition))
+        if asset == "finetuned_model":
+            write_json(
+                self.settings.root / "assets" / asset / f"{partition}.json", {"slug": "tuned"}
+            )
+        return Launched(asset, partition, reused=False, seconds=0.0)
+
+
+@pytest.fixture
+def launches(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[Launches]:
+    """The launchers that commands made; nothing runs, and nothing is registered or printed."""
+    made: list[Launches] = []
+
+    @contextmanager
+    def launcher(definitions: Any, _instance: Any, settings: Settings) -> Iterator[Launches]:
+        made.append(Launches(definitions, settings))
+        yield made[-1]
+
+    monkeypatch.setattr("needle_assets.defs.launch.launcher", launcher)
+    monkeypatch.setattr("needle_assets.defs.launch.register", lambda *_: None)
+    for name in ("_print_leaderboard", "_tell_of_labels"):
+        monkeypatch.setattr(cli, name, lambda *_: None)
+    (project / "python").touch()
+    monkeypatch.setenv("NEEDLE_TRAINER_PYTHON", str(project / "python"))
+    return made
+
+
+def test_the_demo_tunes_at_the_first_length_and_asks_at_all(
+    launches: list[Launches], needle: Needle
+) -> None:
+    ended = needle("demo", "--lengths", "512,1024")
+    assert ended.code == 0, ended.err
+    [launched] = launches
+    tuned = launched.asked.index(("finetuned_model", "512"))
+    assert ("finetuned_model", "1024") not in launched.asked
+    assert launched.asked[tuned + 1 :] == [
+        ("eval_results", "512|tuned"),
+        ("eval_results", "1024|tuned"),
+        ("leaderboard", None),
+    ]
+
+
+def test_steps_are_examples_by_the_batch_once_through(
+    launches: list[Launches], needle: Needle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert needle("demo", "--steps", "200").code == 0
+    monkeypatch.setenv("NEEDLE_BATCH_SIZE", "5")
+    assert needle("demo", "--steps", "3").code == 0
+    told = [(made.settings.train_examples, made.settings.batch_size) for made in launches]
+    assert told == [(400, 2), (15, 5)]
+    assert {made.settings.epochs for made in launches} == {1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "endpoint"),
+    [
+        (("--no-finetune",), ""),
+        # Somebody's endpoint may want money, which nobody has said yes to.
+        ((), "https://models.example/v1"),
+    ],
+)
+def test_a_demo_without_a_fine_tune_makes_no_model(
+    launches: list[Launches],
+    needle: Needle,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    endpoint: str,
+) -> None:
+    monkeypatch.setenv("NEEDLE_ENDPOINT_URL", endpoint)
+    assert needle("demo", *arguments).code == 0
+    [launched] = launches
+    assert "finetuned_model" not in [asset for asset, _ in launched.asked]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "said"),
+    [
+        (("--no-finetune", "--steps", "5"), {}, "--steps"),
+        (("--steps", "5"), {"NEEDLE_ENDPOINT_URL": "https://models.example/v1"}, "--finetune"),
+        (("--finetune",), {"NEEDLE_ENDPOINT_URL": "store"}, "nothing to fine-tune at"),
+        ((), {"NEEDLE_TRAINER_PYTHON": "no/such/python"}, "make trainer"),
+    ],
+)
+def test_a_fine_tune_that_cannot_be_is_refused_before_any_work(
+    launches: list[Launches],
+    needle: Needle,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    said: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    fails(needle("demo", *arguments), said)
+    assert not any(launched.asked for launched in launches)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    """A scripted endpoint with one model; its key is in the environment."""
+    with scripted_server() as server:
+        server.models["base-1"] = {"id": "base-1", "object": "model", "created": 0, "owned_by": "x"}
+        monkeypatch.setenv("NEEDLE_ENDPOINT_API_KEY", server.api_key)
+        yield server
+
+
+@pytest.mark.usefixtures("project")
+def test_a_check_of_an_endpoint_pays_for_nothing(served: ScriptedServer, needle: Needle) -> None:
+    ended = needle("endpoint", "check", "--base-url", served.base_url)
+    assert ended.code == 0, ended.out
+    assert "passed" in ended.out
+    assert served.api_key not in ended.out + ended.err
+    assert served.requests["files.create"]
+    assert not served.requests["jobs.create"]
+    assert not served.files
+
+
+@pytest.mark.usefixtures("project")
+def test_an_endpoint_that_does_not_conform_ends_with_1(
+    served: ScriptedServer, needle: Needle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.script_for_ever("files.retrieve", Refuse(500, "scripted failure"))
+    monkeypatch.setenv("NEEDLE_ENDPOINT_URL", served.base_url)
+    ended = needle("endpoint", "check")
+    assert ended.code == 1
+    assert "failed" in ended.out
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("address", ["", "no-address", "ftp://host/v1"])
+def test_a_check_of_nothing_says_what_is_missing(needle: Needle, address: str) -> None:
+    arguments = ("--base-url", address) if address else ()
+    fails(needle("endpoint", "check", *arguments), "https://host/v1")

@@ -1,36 +1,33 @@
-"""What the ops of a fine-tune hand to each other, and what is registered in the end.
+"""How the ops of a fine-tune ask for their job: what is told in the launchpad, the cap, the log.
 
-How a job is made once and waited for is `finetune.job`'s; what a model entry is, the registry's.
+How a job is made once and waited for is `finetune.job`'s; what comes of it, `tuned_models`'.
 """
 
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 from pydantic import BaseModel, ConfigDict, Field
-from upath import UPath
 
 from needle_assets.defs.progress import ProgressCallback
 from needle_assets.defs.resources import Endpoint, EndpointConnection
-from needle_assets.evaluation.registry import BUILT_IN, ModelEntry, ModelRegistry, Training
-from needle_assets.finetune.curve import Curve, curve_table
+from needle_assets.errors import NeedleError
 from needle_assets.finetune.errors import FinetuneError
-from needle_assets.finetune.job import FinishedJob, JobReceipt, JobSpec, Progress, job_receipt
-from needle_assets.finetune.prices import PriceTable, load_prices
+from needle_assets.finetune.job import (
+    JobSpec,
+    Progress,
+    submit_job,
+    withdraw_job,
+)
+from needle_assets.finetune.preflight import Preflight, Quote, check_not_retired, quote
+from needle_assets.finetune.prices import PriceTable, load_prices, require_affordable
 from needle_assets.finetune.upload import UploadReceipt
+from needle_assets.seeding import digest
 from needle_assets.settings import Settings
-from needle_assets.storage import write_json
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-_NOT_IN_SLUGS = re.compile(r"[^a-z0-9._-]+")
-
-_LONGEST_BASE = 40
-"""Characters of a base's name in a slug, which has 64 in all."""
 
 
 class FinetuneConfig(dg.Config):
@@ -60,17 +57,6 @@ class Submitted(BaseModel):
     attached: bool
     """Whether the job was there already."""
     destination: str
-
-
-class Tuned(BaseModel):
-    """What `await_finetune_job` hands on, and what is kept of every job."""
-
-    model_config = ConfigDict(frozen=True)
-
-    receipt: JobReceipt
-    curve: Curve
-    context_window: int
-    """Tokens of prompt and answer together that the tuned model takes."""
 
 
 def job_spec(
@@ -126,6 +112,119 @@ def require_uploaded(uploaded: UploadReceipt, connection: EndpointConnection) ->
         )
 
 
+def counted(uploaded: UploadReceipt) -> Preflight:
+    """What was counted in the files before they were sent.
+
+    Raises:
+        FinetuneError: nothing was, so that no job can be quoted.
+    """
+    if uploaded.preflight is None:
+        raise FinetuneError(
+            f"the files of context length {uploaded.context_length} were never counted for a "
+            "quote; materialize finetune_upload again"
+        )
+    return uploaded.preflight
+
+
+def affordable(
+    checked: Preflight,
+    endpoint: Endpoint,
+    settings: Settings,
+    *,
+    model: str,
+    n_epochs: int | Literal["auto"],
+    max_cost_usd: float | None = None,
+) -> Quote:
+    """The quote of a job, which is within the cap: ``max_cost_usd`` before the settings'.
+
+    Raises:
+        FinetuneError: it may cost more, or there is a cap and nobody knows what it costs.
+    """
+    quoted = quote(
+        checked,
+        capabilities=endpoint.capabilities,
+        model=model,
+        n_epochs=n_epochs,
+        prices=price_table(settings),
+    )
+    require_affordable(quoted, settings.max_cost_usd if max_cost_usd is None else max_cost_usd)
+    return quoted
+
+
+def submitted_once(
+    context: dg.OpExecutionContext,
+    spec: JobSpec,
+    connection: EndpointConnection,
+    settings: Settings,
+) -> Submitted:
+    """The one job of a spec at an endpoint: made now, or found there.
+
+    Raises:
+        FinetuneError: as `submit_job`, or the base model is not offered any more.
+        StorageError: another run is submitting this spec, or the store cannot be written.
+    """
+    # By endpoint: another one may well refuse to tell of a job that it never had.
+    place = digest(connection.destination).hex()[:8]
+    notes = settings.root / "finetune" / str(spec.context_length) / "submitted" / place
+    client, provider, lag_s = connection.client, connection.capabilities, connection.list_lag_s
+
+    def look_at_base() -> None:
+        if warning := check_not_retired(client, spec.model):
+            context.log.warning(warning)
+
+    def withdraw() -> object:
+        return withdraw_job(client, spec, capabilities=provider, notes=notes, lag_s=lag_s)
+
+    with cancelled_with_run(context, settings, withdraw):
+        job = submit_job(
+            client,
+            spec,
+            capabilities=provider,
+            notes=notes,
+            # Not of a job that is there: its model may be had after its base has gone.
+            before_create=look_at_base,
+            lag_s=lag_s,
+        )
+    return Submitted(
+        spec=spec,
+        job_id=job.job_id,
+        fingerprint=job.fingerprint,
+        attached=job.attached,
+        destination=connection.destination,
+    )
+
+
+@contextmanager
+def cancelled_with_run(
+    context: dg.OpExecutionContext, settings: Settings, cancel: Callable[[], object]
+) -> Iterator[None]:
+    """Where the settings say so, cancel the remote job if the run is cancelled in the block."""
+    try:
+        yield
+    except (DagsterExecutionInterruptedError, KeyboardInterrupt):
+        if settings.on_cancel == "cancel":
+            try:
+                context.log.info("the run is cancelled, and its fine-tune job with it")
+                cancel()
+            except NeedleError as error:
+                context.log.error("the fine-tune job was not cancelled, it may go on: %s", error)
+        raise
+
+
+def tell_of_submission(context: dg.OpExecutionContext, job: Submitted) -> None:
+    """Say in the log and in the asset's history which job there is, before it is waited for."""
+    context.log.info("job %s %s", job.job_id, "found again" if job.attached else "created")
+    told = job.model_dump(include={"job_id", "fingerprint", "attached", "destination"})
+    context.log_event(
+        dg.AssetObservation("finetuned_model", partition=context.partition_key, metadata=told)
+    )
+
+
+def upload_version(*sha256: str | None) -> str:
+    """The data version of an upload: its files' hashes, training first."""
+    return "-".join(digits[:16] for digits in sha256 if digits)
+
+
 def price_table(settings: Settings) -> PriceTable:
     """The dated prices: the user's own before the built-in ones.
 
@@ -150,88 +249,3 @@ def told_by(context: dg.OpExecutionContext, report: ProgressCallback) -> Callabl
             report(int(progress.seconds), int(progress.seconds) + left)
 
     return tell
-
-
-def tuned(
-    job: Submitted, finished: FinishedJob, connection: EndpointConnection, prices: PriceTable
-) -> Tuned:
-    """What came of a job: its receipt with what it cost, its curve, its model's window."""
-    price = prices.find(connection.capabilities.name, job.spec.model)
-    rate = price.usd_per_million_tokens if price else None
-    tokens = finished.trained_tokens
-    cost = 0.0 if rate == 0 else None if rate is None or tokens is None else tokens * rate / 1e6
-    found = connection.client.models.retrieve(finished.fine_tuned_model)
-    # As vLLM and our own endpoint tell it; others keep it to themselves.
-    window = getattr(found, "max_model_len", None)
-    return Tuned(
-        receipt=job_receipt(job.spec, finished, destination=connection.destination, cost_usd=cost),
-        curve=finished.curve,
-        context_window=window if isinstance(window, int) else job.spec.context_length,
-    )
-
-
-def registered(
-    tuned: Tuned, endpoint: Endpoint, settings: Settings, registry: ModelRegistry
-) -> ModelEntry:
-    """Put the tuned model into the registry; one that is there stays.
-
-    Raises:
-        EvaluationError: its slug stands for another model.
-    """
-    receipt = tuned.receipt
-    base_url = endpoint.base_url or None
-    embedded = base_url is None
-    known = {(entry.base_url, entry.model): entry for entry in reversed(registry.list())}
-    base = known.get((base_url, receipt.base_model))
-    has_key = bool(settings.endpoint_api_key.get_secret_value())
-    entry = ModelEntry(
-        slug=slug_of(receipt, base.slug if base else receipt.base_model),
-        base_url=base_url,
-        model=receipt.model,
-        context_window=tuned.context_window,
-        json_schema=endpoint.capabilities.json_schema is not False,
-        api_key_env="NEEDLE_ENDPOINT_API_KEY" if has_key and not embedded else None,
-        # On one's own machine a tuned model costs what its base does; elsewhere it often does not.
-        prices=BUILT_IN[0].prices if embedded else None,
-        concurrency=base.concurrency if base else None,
-        training=Training(
-            base=base.slug if base else receipt.base_model,
-            context_length=receipt.context_length,
-            job_id=receipt.job_id,
-            fingerprint=receipt.fingerprint,
-            cost_usd=receipt.cost_usd,
-            trained_tokens=receipt.trained_tokens,
-            finetuned_at=receipt.finished_at or receipt.created_at,
-        ),
-    )
-    registry.add(entry)
-    return entry
-
-
-def slug_of(receipt: JobReceipt, base: str) -> str:
-    """The tuned model's name here: base, context length, and what was paid for."""
-    readable = _NOT_IN_SLUGS.sub("-", base.lower()).strip("-._")[:_LONGEST_BASE]
-    return f"{readable}-{receipt.context_length}-{receipt.fingerprint[:8]}"
-
-
-def keep_job(tuned: Tuned, settings: Settings) -> UPath:
-    """Keep the receipt and the curve of a job; that of a later job does not replace it."""
-    receipt = tuned.receipt
-    path = _job_path(settings, receipt.context_length, receipt.fingerprint)
-    write_json(path, tuned.model_dump(mode="json"))
-    return path
-
-
-def loss_curves(settings: Settings, tunings: Mapping[str, Training]) -> "dict[str, pd.DataFrame]":
-    """The training curve of each tuned model, by slug, where it was kept."""
-    curves = {}
-    for slug, training in tunings.items():
-        path = _job_path(settings, training.context_length, training.fingerprint)
-        if path.exists():
-            curve = Tuned.model_validate_json(path.read_bytes()).curve
-            curves[slug] = curve_table(curve).to_pandas()
-    return curves
-
-
-def _job_path(settings: Settings, context_length: int, fingerprint: str) -> UPath:
-    return settings.root / "finetune" / str(context_length) / "jobs" / f"{fingerprint}.json"

@@ -24,6 +24,7 @@ from needle_assets.defs.provenance import (
     latest,
     version_tag,
 )
+from needle_assets.defs.tuned_models import is_registered
 from needle_assets.defs.versions import code_version
 from needle_assets.errors import NeedleError
 from needle_assets.settings import Settings
@@ -280,4 +281,7 @@ class Launcher:
         if partition is not None:
             stem = stem.joinpath(*partition.split("|"))
         names = (f"{stem.name}.parquet", f"{stem.name}.json")
-        return any((stem.parent / name).exists() for name in names)
+        if not any((stem.parent / name).exists() for name in names):
+            return False
+        # Of a tuned model, its entry in the registry is what counts.
+        return asset != "finetuned_model" or is_registered(self._settings, stem.name)

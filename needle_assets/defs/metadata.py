@@ -16,6 +16,7 @@ from needle_assets.evaluation.scoring import Kind
 from needle_assets.finetune.curve import Curve, curve_table
 from needle_assets.finetune.job_records import JobReceipt
 from needle_assets.finetune.preflight import Preflight, Quote
+from needle_assets.finetune.upload import FileReceipt
 from needle_assets.labels.task import Task
 from needle_assets.storage import content_hash
 
@@ -29,10 +30,17 @@ _PROMPT_COLUMNS = 110
 """Where lines of a prompt wrap: the UI's dialogs don't."""
 
 _MEANS = [
-    *("model", "context_length", "mean", "low", "high", "floor", "closed_book", "ceiling"),
+    *("context_length", "mean", "model", "low", "high", "floor", "closed_book", "ceiling"),
     *("n", "needles", "draws", "exact", "post"),
 ]
+_GAINS = [
+    *("context_length", "difference", "over_floor", "model", "base"),
+    *("difference_low", "difference_high", "over_floor_low", "over_floor_high", "pairs"),
+]
 """What counts first: the rest may be out of sight."""
+
+_DIGITS = 16
+"""Of a hash that is shown: enough to look it up by."""
 
 _PREVIEW_ROWS = 5
 _PREVIEW_CHARACTERS = 60
@@ -150,42 +158,48 @@ def of_results(
     known = usage[["prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd"]].sum(
         min_count=1
     )
-    return {
+    # Over several models a mean would tell which were asked, not how they answered.
+    overall = {
         "mean_score": legible(pc.mean(sweep["score"]).as_py()),
         "mean_post_score": legible(pc.mean(sweep["post_score"]).as_py()),
         **{
             kind.value: legible(statistics.overall(lengths, kind.value))
             for kind in statistics.REFERENCES
         },
-        "means": frame(lengths[_MEANS]),
-        "means_by_depth": frame(_by_depth(cells)),
+    }
+    return {
+        **(overall if lengths["model"].nunique() == 1 else {}),
+        "means": frame(_narrow(lengths[_MEANS])),
         "heatmap": image(plots.to_svg(plots.heatmap(cells)), "Heatmap"),
         "curve": image(plots.to_svg(plots.curve(lengths, trained)), "Curve"),
-        "outcomes": frame(statistics.outcome_table(results)),
+        "means_by_depth": frame(_narrow(_model_last(_by_depth(cells)))),
+        "outcomes": frame(_narrow(_model_last(statistics.outcome_table(results)))),
         "fields": frame(_by_field(statistics.field_table(results, task.leaf_names))),
         **{str(name): float(value) for name, value in known.items() if value == value},
     }
 
 
+def of_gains(board: "pd.DataFrame") -> dict[str, Any]:
+    """What each fine-tune changed, of `statistics.leaderboard_table`; empty without any."""
+    tuned = board.dropna(subset="base")
+    table = tuned[_GAINS].rename(columns={"context_length": "length"})
+    return {"tuned_minus_base": frame(table)} if len(tuned) else {}
+
+
 def of_preflight(checked: Preflight | None, quoted: Quote | None) -> dict[str, Any]:
     """What was checked before an upload, and what the job will cost at most."""
     shown: dict[str, Any] = {}
-    if checked is not None:
-        shown |= {
-            "longest_example": checked.longest_example,
-            "checks": dg.MetadataValue.md("\n".join(f"- {check}" for check in checked.checks)),
-        }
-        if checked.warnings:
-            shown["warnings"] = dg.MetadataValue.md(
-                "\n".join(f"- {warning}" for warning in checked.warnings)
-            )
     if quoted is not None:
+        said = quoted.model_dump(exclude={"what", "usd", "remarks"})
         shown["estimated_cost_usd"] = "no price known" if quoted.usd is None else quoted.usd
-        shown["quote"] = records(
-            {"": name.replace("_", " "), "value": str(value)}
-            for name, value in quoted.model_dump().items()
-            if value not in (None, "", ())
-        )
+        shown["quote"] = _facts(said)
+        if quoted.remarks:
+            shown["remarks"] = _items(quoted.remarks)
+    if checked is not None:
+        shown["longest_example"] = checked.longest_example
+        shown["checks"] = _items(checked.checks)
+        if checked.warnings:
+            shown["warnings"] = _items(checked.warnings)
     return shown
 
 
@@ -193,18 +207,21 @@ def of_job(slug: str, receipt: JobReceipt, curve: Curve) -> dict[str, Any]:
     """What a fine-tune came to: its model, tokens, cost and training curve."""
     from needle_assets.evaluation import plots
 
-    told = receipt.model_dump(mode="json")
     shown: dict[str, Any] = {
         "model": slug,
         "cost_usd": "no price known" if receipt.cost_usd is None else receipt.cost_usd,
-        "job": records({"": name, "value": str(value)} for name, value in told.items()),
     }
-    for name in ("trained_tokens", "train_loss", "valid_loss"):
-        if told[name] is not None:
-            shown[name] = told[name] if name == "trained_tokens" else legible(told[name])
+    if receipt.trained_tokens is not None:
+        shown["trained_tokens"] = receipt.trained_tokens
+    losses = {"train_loss": receipt.train_loss, "valid_loss": receipt.valid_loss}
+    shown |= {name: legible(loss) for name, loss in losses.items() if loss is not None}
     if any(point.train_loss is not None for point in curve):
         chart = plots.training_curve(curve_table(curve).to_pandas(), f"Training of {slug}")
         shown["training_curve"] = image(plots.to_svg(chart), "Training curve")
+    told = receipt.model_dump(mode="json", exclude={*shown, "hyperparameters"})
+    shown["job"] = _facts(
+        {"tuned_model": receipt.model, **receipt.hyperparameters.model_dump(), **told}
+    )
     return shown
 
 
@@ -212,6 +229,44 @@ def frame(table: "pd.DataFrame") -> dg.TableMetadataValue:
     """A small table as it is; what is not known is empty."""
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     return records({str(name): _shorten(value) for name, value in row.items()} for row in rows)
+
+
+def _narrow(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The table without what the asset's partition tells already: the UI's tables are narrow."""
+    alone = table["model"].nunique() == 1
+    renamed = table.rename(columns={"context_length": "length"})
+    return renamed.drop(columns="model") if alone else renamed
+
+
+def files(uploaded: Iterable[FileReceipt]) -> dg.TableMetadataValue:
+    """What was uploaded, a file per line."""
+    counted = ("filename", "examples", "tokens", "bytes", "file_id")
+    return records({name: getattr(file, name) for name in counted} for file in uploaded)
+
+
+def _model_last(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Names are long: before the figures they would move them out of sight."""
+    return table[[*table.columns.drop("model"), "model"]]
+
+
+def _facts(values: Mapping[str, Any]) -> dg.TableMetadataValue:
+    """A name and a value per line; what is not known is left out, a hash is shortened."""
+    return records(
+        {
+            "": name.replace("_", " "),
+            "value": str(value)[:_DIGITS] if _is_hash(name) else str(value),
+        }
+        for name, value in values.items()
+        if value not in (None, "", ())
+    )
+
+
+def _is_hash(name: str) -> bool:
+    return name == "fingerprint" or name.endswith("sha256")
+
+
+def _items(texts: Iterable[str]) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md("\n".join(f"- {text}" for text in texts))
 
 
 def _by_depth(cells: "pd.DataFrame") -> "pd.DataFrame":

@@ -10,10 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from needle_assets.chat.clients import openai_client
+from needle_assets.chat.clients import NO_KEY, openai_client
 from needle_assets.errors import NeedleError
 from needle_assets.evaluation.registry import BUILT_IN, ModelEntry, ModelRegistry
-from needle_assets.finetune.providers import Capabilities, capabilities, provider_of
+from needle_assets.finetune.providers import (
+    UNKNOWN,
+    Capabilities,
+    capabilities,
+    provider_of,
+)
 from needle_assets.haystack.tokenizer import ReferenceTokenizer, load_tokenizer
 from needle_assets.settings import STORE, Settings, bundled_model, secret_from_env
 
@@ -22,9 +27,6 @@ if TYPE_CHECKING:
 
     from needle_assets.endpoint.config import EndpointConfig
     from needle_assets.endpoint.embedded import RunningEndpoint
-
-_NO_KEY = "none"
-"""Sent where a server asks for no key: the SDK insists on one."""
 
 
 class EmbeddedError(NeedleError):
@@ -153,9 +155,7 @@ class Models:
             with self._embedded.connect() as running:
                 yield Connection(entry, running.base_url, running.api_key)
             return
-        key = (
-            secret_from_env(entry.api_key_env).get_secret_value() if entry.api_key_env else _NO_KEY
-        )
+        key = secret_from_env(entry.api_key_env).get_secret_value() if entry.api_key_env else NO_KEY
         yield Connection(entry, entry.base_url, key)
 
 
@@ -186,7 +186,7 @@ class Endpoint:
     @property
     def api_key(self) -> str:
         """Its key, or a placeholder where none is set."""
-        return self._settings.endpoint_api_key.get_secret_value() or _NO_KEY
+        return self._settings.endpoint_api_key.get_secret_value() or NO_KEY
 
     @property
     def base_model(self) -> str:
@@ -205,6 +205,9 @@ class Endpoint:
         """What it can do, as far as that is known."""
         if self._settings.endpoint_provider != "auto":
             return capabilities(self._settings.endpoint_provider)
+        if self.in_store:
+            # Nobody knows yet where those files will be trained on.
+            return UNKNOWN
         return provider_of(self.base_url or None)
 
     @contextmanager
@@ -228,14 +231,22 @@ class Endpoint:
             EmbeddedError: the embedded endpoint does not start.
         """
         if self.base_url:
-            yield self._connection(self.base_url, self.api_key, self.base_url)
+            with self._connection(self.base_url, self.api_key, self.base_url) as connection:
+                yield connection
             return
-        with self._embedded.connect() as running:
-            yield self._connection(running.base_url, running.api_key, "embedded endpoint")
+        with (
+            self._embedded.connect() as running,
+            self._connection(running.base_url, running.api_key, "embedded endpoint") as connection,
+        ):
+            yield connection
 
-    def _connection(self, address: str, api_key: str, destination: str) -> EndpointConnection:
-        client = openai_client(address, api_key, timeout_s=self._settings.request_timeout_s)
-        connection = EndpointConnection(client, destination, self.capabilities)
-        # Our own list is written in the transaction that makes the job.
-        own = self.capabilities.name == "embedded"
-        return dataclasses.replace(connection, list_lag_s=1.0) if own else connection
+    @contextmanager
+    def _connection(
+        self, address: str, api_key: str, destination: str
+    ) -> Iterator[EndpointConnection]:
+        timeout_s = self._settings.request_timeout_s
+        with openai_client(address, api_key, timeout_s=timeout_s) as client:
+            connection = EndpointConnection(client, destination, self.capabilities)
+            # Our own list is written in the transaction that makes the job.
+            own = self.capabilities.name == "embedded"
+            yield dataclasses.replace(connection, list_lag_s=1.0) if own else connection

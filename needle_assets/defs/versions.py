@@ -26,7 +26,7 @@ _RULES: dict[str, tuple[int, tuple[str, ...]]] = {
             "train_examples", "validation_examples",
         ),
     ),
-    "finetune_upload": (2, ("endpoint_url", "tokenizer")),
+    "finetune_upload": (2, ("endpoint_provider", "endpoint_url", "tokenizer")),
     "finetuned_model": (
         1,
         ("base_model", "batch_size", "endpoint_url", "epochs", "learning_rate", "seed"),

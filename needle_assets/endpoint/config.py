@@ -106,7 +106,7 @@ class LimitsConfig(_Part):
     chat_bytes: int = Field(default=16 * 2**20, ge=1)
     """Body of any request but an upload."""
     upload_stall_s: float = Field(default=60.0, gt=0)
-    """An upload of which nothing arrives for so long is given up."""
+    """A request of whose body nothing arrives for so long is given up, an upload above all."""
     files: int = Field(default=10_000, ge=1)
     waiting_jobs: int = Field(default=100, ge=1)
     epochs: int = Field(default=50, ge=1)
@@ -185,6 +185,10 @@ def load_config(
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise EndpointError(f"{where + ': ' if where else ''}{first['msg']}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        # What the file does not hold came from an option or a variable.
+        in_file = bool(first["loc"]) and first["loc"][0] in document
+        source = f"the configuration {path}: " if in_file else ""
+        raise EndpointError(f"{source}{where + ': ' if where else ''}{said}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise EndpointError(f"the configuration {path} cannot be read: {error}") from None

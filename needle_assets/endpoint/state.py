@@ -89,13 +89,13 @@ class State:
             self._depth += 1
             try:
                 yield
-            except BaseException:
-                if outermost:
-                    self._db.execute("ROLLBACK")
-                raise
-            else:
                 if outermost:
                     self._db.execute("COMMIT")
+            except BaseException:
+                # On a full disk SQLite may have rolled back by itself, or a COMMIT left it open.
+                if outermost and self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
             finally:
                 self._depth -= 1
 

@@ -23,6 +23,9 @@ from needle_assets.chat.problems import address_fault
 from needle_assets.evaluation.errors import EvaluationError
 from needle_assets.storage import exclusive, write_json
 
+_WAIT_S = 30.0
+"""Two fine-tunes may end at the same time; each writes for milliseconds."""
+
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
@@ -199,7 +202,7 @@ class ModelRegistry:
                 is a built-in one), or the entry has no address and was not fine-tuned here.
             StorageError: the document cannot be written, or another process is writing it.
         """
-        with exclusive(self.path, "the model registry"):
+        with exclusive(self.path, "the model registry", wait_s=_WAIT_S):
             entries = self._entries()
             known = entries.get(entry.slug)
             if known == entry:

@@ -1,8 +1,10 @@
-"""What an endpoint's refusal means for a user: one message, without the key, saying what to do.
+"""What an endpoint's refusal means: a message without the key, and whether another try may help.
 
-Whether to try again is decided by who asked.
+How often and how long to try is decided by who asked.
 """
 
+import email.utils
+import math
 from typing import TYPE_CHECKING
 
 from needle_assets.chat.clients import public_address
@@ -15,6 +17,9 @@ UNREADABLE = (ValueError, TypeError, AttributeError, KeyError)
 """What the SDK raises, wherever it happens to touch it, for a body that it does not expect."""
 
 _UNPAID = ("insufficient_quota", "billing_hard_limit_reached")
+
+_PASSING = frozenset([408, 409, 425, 429])
+"""Statuses below 500 that may be another one at the next try."""
 
 _SAID = 500
 """Characters kept of what a server says: some answer with a whole web page."""
@@ -74,6 +79,37 @@ def is_out_of_quota(error: Exception) -> bool:
     return isinstance(error, openai.APIStatusError) and (
         error.status_code == 402 or error.code in _UNPAID
     )
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether another try may be answered: there was no answer, none to be read, or not yet."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        return (error.status_code >= 500 or error.status_code in _PASSING) and not is_out_of_quota(
+            error
+        )
+    return isinstance(error, (openai.APIError, *UNREADABLE))
+
+
+def retry_after_s(error: Exception) -> float | None:
+    """Seconds that a server asks to wait: a number, or a date by the server's own clock."""
+    import openai
+
+    if not isinstance(error, openai.APIStatusError):
+        return None
+    headers = error.response.headers
+    asked = headers.get("retry-after", "")
+    try:
+        seconds = float(asked)
+    except ValueError:
+        try:
+            then = email.utils.parsedate_to_datetime(asked)
+            now = email.utils.parsedate_to_datetime(headers.get("date", ""))
+            seconds = (then - now).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
 
 
 def public(client: "OpenAI", said: object) -> str:

@@ -4,7 +4,8 @@
     finished = await_job(client, submitted.job_id, capabilities=provider_of(base_url))
     receipt = job_receipt(spec, finished, destination=base_url, cost_usd=None)
 
-Nothing is done here: see `job_submit`, `job_wait`, `job_cancel`, `job_records` and `curve`.
+Nothing is done here: see `job_submit`, `job_request`, `job_wait`, `job_cancel`, `job_records` and
+`curve`.
 """
 
 from needle_assets.finetune.curve import Curve, CurvePoint, curve_table
@@ -19,7 +20,7 @@ from needle_assets.finetune.job_records import (
     fingerprint,
     job_receipt,
 )
-from needle_assets.finetune.job_submit import submit_job
+from needle_assets.finetune.job_submit import submit_job, withdraw_job
 from needle_assets.finetune.job_wait import await_job
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "fingerprint",
     "job_receipt",
     "submit_job",
+    "withdraw_job",
 ]

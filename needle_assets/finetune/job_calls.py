@@ -3,19 +3,23 @@
 Which requests a job needs is decided in `job_submit`, `job_wait` and `job_cancel`.
 """
 
-import email.utils
 import functools
 import itertools
-import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from needle_assets.chat.clients import public_address
-from needle_assets.finetune.endpoint_errors import public
+from needle_assets.finetune.endpoint_errors import (
+    UNREADABLE,
+    is_out_of_quota,
+    may_pass,
+    public,
+    retry_after_s,
+)
 from needle_assets.finetune.errors import FinetuneError
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, OpenAI
+    from openai import OpenAI
 
 T = TypeVar("T")
 
@@ -28,25 +32,20 @@ _PAGE = 100
 
 _LONGEST_PAUSE_S = 30.0
 
-_PASSING = frozenset([408, 409, 425, 429])
-"""Statuses below 500 that may be another one at the next try."""
-
 
 class Trouble(Exception):  # noqa: N818  (never leaves the room: callers see FinetuneError)
     """One request that was not answered as hoped."""
 
-    def __init__(
-        self, said: str, status: int | None, code: str | None, retry_after_s: float | None
-    ) -> None:
+    def __init__(self, said: str, error: Exception) -> None:
         super().__init__(said)
         self.said = said
         """Without the key."""
-        self.status = status
+        self.status: int | None = getattr(error, "status_code", None)
         """None: there was no answer, or none that could be read."""
-        self.unpaid = status == 402 or code in ("insufficient_quota", "billing_hard_limit_reached")
-        self.retry_after_s = retry_after_s
+        self.unpaid = is_out_of_quota(error)
+        self.retry_after_s = retry_after_s(error)
         """As the server asked, seconds."""
-        self.passing = not self.unpaid and (status is None or status >= 500 or status in _PASSING)
+        self.passing = may_pass(error)
         """Whether another try may be answered."""
 
 
@@ -77,18 +76,15 @@ class Calls:
         except openai.APIStatusError as error:
             body = error.body if isinstance(error.body, dict) else {}
             said = f"HTTP {error.status_code}: {body.get('message') or error.message}"
-            raise Trouble(
-                self.public(said), error.status_code, error.code, _retry_after(error)
-            ) from None
-        except openai.APITimeoutError:
-            raise Trouble(f"no answer within {self._timeout_s:g} s", None, None, None) from None
+            raise Trouble(self.public(said), error) from None
+        except openai.APITimeoutError as error:
+            raise Trouble(f"no answer within {self._timeout_s:g} s", error) from None
         except openai.APIConnectionError as error:
             said = f"no connection: {error.__cause__ or error.message}"
-            raise Trouble(self.public(said), None, None, None) from None
-        # A body that is not what the SDK expects fails wherever the SDK happens to touch it.
-        except (openai.APIError, ValueError, TypeError, AttributeError, KeyError) as error:
-            said = self.public(f"an answer that cannot be read ({error})")
-            raise Trouble(said, None, None, None) from None
+            raise Trouble(self.public(said), error) from None
+        except (openai.APIError, *UNREADABLE) as error:
+            said = f"an answer that cannot be read ({error})"
+            raise Trouble(self.public(said), error) from None
 
     def steady(self, aim: str, ask: "Callable[[OpenAI], T]", *, patience_s: float) -> T:
         """One request that may be made again and again, until it is answered.
@@ -194,19 +190,3 @@ def _page(
     if not isinstance(items, list):
         raise ValueError("expected a list under `data`")
     return [with_id(item) for item in items], getattr(page, "has_more", None) is not False
-
-
-def _retry_after(error: "APIStatusError") -> float | None:
-    """Seconds that a server asks to wait: a number, or a date by the server's own clock."""
-    headers = error.response.headers
-    asked = headers.get("retry-after", "")
-    try:
-        seconds = float(asked)
-    except ValueError:
-        try:
-            then = email.utils.parsedate_to_datetime(asked)
-            now = email.utils.parsedate_to_datetime(headers.get("date", ""))
-            seconds = (then - now).total_seconds()
-        except (ValueError, TypeError):
-            return None
-    return seconds if math.isfinite(seconds) and seconds > 0 else None

@@ -118,6 +118,8 @@ class FinishedJob:
     finished_at: int | None
     hyperparameters: Hyperparameters
     """As the server decided them."""
+    context_window: int | None = None
+    """Tokens of prompt and answer that the model takes. None: its server does not tell."""
 
 
 class JobReceipt(BaseModel):

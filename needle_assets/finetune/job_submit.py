@@ -7,8 +7,8 @@ import json
 import math
 import re
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,20 +25,12 @@ from needle_assets.finetune.job_records import (
     fingerprint,
     status_of,
 )
+from needle_assets.finetune.job_request import METADATA_KEY, job_request
 from needle_assets.finetune.providers import Capabilities
 from needle_assets.storage import exclusive, write_json
 
 if TYPE_CHECKING:
     from openai import OpenAI
-
-METADATA_KEY = "needle_fingerprint"
-"""Under which a job's metadata holds its fingerprint."""
-
-_MARK = 8
-"""Hex digits of the fingerprint that end the suffix where metadata may not be kept."""
-
-_LARGEST_RATE = 0.05
-"""No learning rate is larger; multipliers of ten times less are unheard of."""
 
 
 def submit_job(
@@ -47,6 +39,7 @@ def submit_job(
     *,
     capabilities: Capabilities,
     notes: UPath | Path | None = None,
+    before_create: Callable[[], None] | None = None,
     sleep: Sleep = time.sleep,
     clock: Clock = time.monotonic,
     patience_s: float = 600.0,
@@ -72,6 +65,8 @@ def submit_job(
         notes: a folder of the store. In it a run says what it is about to create, so that the
             next one looks longer if this one is killed; and on a local disk it keeps two runs of
             one spec apart.
+        before_create: called before the first create, not where the job is there already; what it
+            raises passes through, and nothing is created.
         sleep: waits for seconds.
         clock: seconds, for the bounds below.
         patience_s: how long a server that does not answer, or says that it is busy, is asked.
@@ -84,13 +79,39 @@ def submit_job(
             failed or was cancelled, in which case it says how to pay for another one.
         StorageError: another run is submitting this spec, or the notes cannot be written.
     """
-    mark = fingerprint(spec)
-    note = None if notes is None else UPath(notes) / f"{mark[:16]}.json"
     calls = Calls(client, sleep=sleep, clock=clock, request_timeout_s=request_timeout_s)
-    submission = _Submission(calls, spec, capabilities, note, patience_s, lag_s)
-    what = f"the fine-tune job of {spec.model} at {spec.context_length} tokens"
-    with nullcontext() if note is None else exclusive(note, what):
-        return submission.run(creates)
+    submission = _Submission(calls, spec, capabilities, notes, patience_s, lag_s)
+    with submission.alone():
+        return submission.run(creates, before_create)
+
+
+def withdraw_job(
+    client: "OpenAI",
+    spec: JobSpec,
+    *,
+    capabilities: Capabilities,
+    notes: UPath | Path | None = None,
+    sleep: Sleep = time.sleep,
+    clock: Clock = time.monotonic,
+    patience_s: float = 60.0,
+    lag_s: float = 30.0,
+    request_timeout_s: float = 30.0,
+) -> tuple[str, ...]:
+    """Cancel what a `submit_job` of the spec created that was interrupted, if it did.
+
+    Arguments are `submit_job`'s; one that has ended already is left as it is.
+
+    Returns:
+        The ids of the jobs that were cancelled.
+
+    Raises:
+        FinetuneError: the server refuses or does not answer.
+        StorageError: another run is submitting this spec.
+    """
+    calls = Calls(client, sleep=sleep, clock=clock, request_timeout_s=request_timeout_s)
+    submission = _Submission(calls, spec, capabilities, notes, patience_s, lag_s)
+    with submission.alone():
+        return submission.withdraw()
 
 
 class _Submission:
@@ -101,23 +122,40 @@ class _Submission:
         calls: Calls,
         spec: JobSpec,
         provider: Capabilities,
-        note: UPath | None,
+        notes: UPath | Path | None,
         patience_s: float,
         lag_s: float,
     ) -> None:
         self._calls = calls
         self._spec = spec
         self._provider = provider
-        self._note = note
+        self._mark = fingerprint(spec)
+        self._note = None if notes is None else UPath(notes) / f"{self._mark[:16]}.json"
         self._patience_s = patience_s
         self._lag_s = lag_s
-        self._mark = fingerprint(spec)
         self._filters = provider.metadata_filter is True
-        self._request = _request(spec, provider, self._mark)
+        self._request = job_request(spec, provider, self._mark)
         self._made: list[Any] = []
         self._cancelled: list[str] = []
 
-    def run(self, creates: int) -> SubmittedJob:
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold the spec for the length of a block, where there are notes."""
+        what = f"the fine-tune job of {self._spec.model} at {self._spec.context_length} tokens"
+        return nullcontext() if self._note is None else exclusive(self._note, what)
+
+    def withdraw(self) -> tuple[str, ...]:
+        started, pauses, patient = self._calls.clock(), growing_pauses(), self._under_way()
+        while not (matches := self._matches()) and patient:
+            left = started + self._lag_s - self._calls.clock()
+            if left <= 0:
+                break
+            self._calls.sleep(min(next(pauses), left))
+        for job in matches:
+            if status_of(job, self._provider) not in ENDED and self._is_certain(job):
+                self._cancel(job.id)
+        return tuple(self._cancelled)
+
+    def run(self, creates: int, before_create: Callable[[], None] | None) -> SubmittedJob:
         unclear, busy_since, patient = 0, math.inf, self._under_way()
         pauses = growing_pauses()
         while True:
@@ -132,6 +170,9 @@ class _Submission:
                     f"{self._lag_s:g} s each; look at its own pages for a job with the "
                     f"fingerprint {self._mark[:16]} before running again"
                 )
+            if before_create is not None:
+                before_create()
+                before_create = None
             self._write_note(None)
             try:
                 self._made.append(self._calls.once(self._create))
@@ -147,7 +188,7 @@ class _Submission:
                     unclear, patient = unclear + 1, True
                 elif not self._simplified(trouble):
                     self._forget_note()
-                    raise self._calls.refusal("take the fine-tune job", trouble) from None
+                    raise self._refused(trouble) from None
                 continue
             made = self._made[-1]
             # Noted before anything else can go wrong.
@@ -163,6 +204,23 @@ class _Submission:
         if trouble.status not in (400, 422) or "metadata" not in trouble.said:
             return False
         return self._request.pop("metadata", None) is not None
+
+    def _refused(self, trouble: Trouble) -> FinetuneError:
+        """Why there is no job: of files that are gone, a server does not say how to mend it."""
+        for file_id in (self._spec.training_file, self._spec.validation_file):
+            if file_id and trouble.status in (400, 404, 422) and self._is_gone(file_id):
+                return FinetuneError(
+                    f"the server at {self._calls.address} has no file {file_id} any more "
+                    f"({trouble.said}); materialize finetune_upload again, which sends it"
+                )
+        return self._calls.refusal("take the fine-tune job", trouble)
+
+    def _is_gone(self, file_id: str) -> bool:
+        try:
+            self._calls.once(lambda client: client.files.retrieve(file_id))
+        except Trouble as trouble:
+            return trouble.status == 404
+        return False
 
     def _find(self, *, patient: bool) -> Any | None:
         """The spec's job; a patient look lasts until the list must have caught up."""
@@ -254,9 +312,12 @@ class _Submission:
             return None
         for twin in living:
             if twin.id != kept.id and self._is_certain(twin):
-                cancelled(self._calls, twin.id, self._provider, patience_s=self._patience_s)
-                self._cancelled.append(twin.id)
+                self._cancel(twin.id)
         return kept
+
+    def _cancel(self, job_id: str) -> None:
+        cancelled(self._calls, job_id, self._provider, patience_s=self._patience_s)
+        self._cancelled.append(job_id)
 
     def _refuse_ended(self, ended: Sequence[Any]) -> None:
         certain = [job for job in ended if self._is_certain(job)]
@@ -307,49 +368,6 @@ class _Submission:
 
 
 _ENDINGS = {"failed": "failed", "cancelled": "was cancelled"}
-
-
-def _request(spec: JobSpec, provider: Capabilities, mark: str) -> dict[str, Any]:
-    """The body of the create.
-
-    Raises:
-        FinetuneError: the learning rate is a multiplier where the provider takes the rate itself.
-    """
-    rate_name = "learning_rate_multiplier"
-    if provider.learning_rate == "absolute":
-        rate_name = "learning_rate"
-        rate = spec.learning_rate_multiplier
-        if rate != "auto" and rate > _LARGEST_RATE:
-            raise FinetuneError(
-                f"{provider.name} takes a learning rate, not a multiplier: {rate:g} is far too "
-                'much for one; give a number such as 1e-5, or "auto"'
-            )
-    values = {
-        "n_epochs": spec.n_epochs,
-        "batch_size": spec.batch_size,
-        rate_name: spec.learning_rate_multiplier,
-    }
-    # What is left out is decided by every server; not every one knows the word "auto".
-    values = {name: value for name, value in values.items() if value != "auto"}
-    request: dict[str, Any] = {
-        "model": spec.model,
-        "training_file": spec.training_file,
-        "seed": spec.seed,
-    }
-    if spec.validation_file is not None:
-        request["validation_file"] = spec.validation_file
-    if provider.job_metadata is True:
-        # OpenAI's API got `method` shortly after `metadata`: copies of an older one know the flat
-        # form alone, and would train with their own values without a word.
-        request["method"] = {"type": "supervised", "supervised": {"hyperparameters": values}}
-        request |= {"suffix": spec.suffix} if spec.suffix else {}
-    else:
-        request["hyperparameters"] = values
-        request["suffix"] = f"{spec.suffix[: 63 - _MARK]}-{mark[:_MARK]}".lstrip("-")
-    # Unknown servers are told too; most ignore what they do not know.
-    if provider.job_metadata is not False:
-        request["metadata"] = {METADATA_KEY: mark}
-    return request
 
 
 def _suffix_of(job: Any) -> str | None:

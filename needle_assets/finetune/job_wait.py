@@ -189,7 +189,9 @@ class _Wait:
         if status == "failed":
             raise self._failed(job)
         model = self._model(job)
-        self._check_model(model)
+        found = self._found_model(model)
+        # As vLLM and our own endpoint tell it.
+        window = getattr(found, "max_model_len", None)
         tokens = getattr(job, "trained_tokens", None)
         finished_at = getattr(job, "finished_at", None)
         return FinishedJob(
@@ -202,6 +204,7 @@ class _Wait:
             created_at=int(getattr(job, "created_at", 0) or 0),
             finished_at=finished_at if isinstance(finished_at, int) else None,
             hyperparameters=_hyperparameters(job),
+            context_window=window if isinstance(window, int) else None,
         )
 
     def _failed(self, job: Any) -> FinetuneError:
@@ -226,14 +229,14 @@ class _Wait:
             )
         return model
 
-    def _check_model(self, model: str) -> None:
-        """See that the model is there, where a tuned model is served as it is.
+    def _found_model(self, model: str) -> Any | None:
+        """What its server tells of the model; None where it may have to be deployed first.
 
         Raises:
-            FinetuneError: it is not.
+            FinetuneError: it is not there, where every tuned model is served as it is.
         """
-        if self._provider.serves_tuned is not True:
-            return
+        if self._provider.serves_tuned is False:
+            return None
         import openai
 
         def ask(client: "OpenAI") -> Any | None:
@@ -242,11 +245,18 @@ class _Wait:
             except openai.NotFoundError:
                 return None
 
-        if self._until_there(f"tell whether it has {model}", ask, 5 * _ABSENT_S) is None:
+        if self._provider.serves_tuned is None:
+            try:
+                return self._calls.once(ask)
+            except Trouble:
+                return None
+        found = self._until_there(f"tell whether it has {model}", ask, 5 * _ABSENT_S)
+        if found is None:
             raise FinetuneError(
                 f"{self._name} succeeded, but its model {model!r} is not there any more: it was "
                 "retired or deleted. Choose another base model, or launch with the next attempt"
             )
+        return found
 
     def _curve(self, job: Any) -> Curve:
         """By the events; by the first result file that holds one, where events tell nothing."""

@@ -210,7 +210,9 @@ def quote(
     billed = None if epochs is None else tokens * epochs
     usd = None
     unknown = ""
-    if price is None:
+    if not model:
+        unknown = "no base model is named; set NEEDLE_BASE_MODEL to the one that is to be trained"
+    elif price is None:
         unknown = (
             f"no price of {model} at {capabilities.name} is in the table; add it to a table of "
             "your own"

@@ -38,6 +38,14 @@ class TrainingPrice(BaseModel):
             raise ValueError("expected either usd_per_million_tokens or usd_per_hour")
         return self
 
+    def cost_usd(self, trained_tokens: int | None) -> float | None:
+        """What a job came to that trained so many tokens; None where that cannot be told."""
+        if self.usd_per_million_tokens == 0:
+            return 0.0
+        if self.usd_per_million_tokens is None or trained_tokens is None:
+            return None
+        return trained_tokens * self.usd_per_million_tokens / _MILLION
+
     def is_for(self, provider: str, model: str) -> bool:
         """Whether this is the price of that model there."""
         return self.provider == provider and fnmatchcase(model.lower(), self.model.lower())

@@ -14,7 +14,12 @@ from upath import UPath
 
 from needle_assets.chat.clients import public_address
 from needle_assets.finetune.dataset import Dataset
-from needle_assets.finetune.endpoint_errors import UNREADABLE, endpoint_error, is_out_of_quota
+from needle_assets.finetune.endpoint_errors import (
+    UNREADABLE,
+    endpoint_error,
+    may_pass,
+    retry_after_s,
+)
 from needle_assets.finetune.errors import FinetuneError
 from needle_assets.finetune.preflight import Preflight, Quote
 from needle_assets.storage import write_atomic
@@ -145,7 +150,7 @@ class _Sender:
                 try:
                     sent = self._create(filename, dataset.content)
                 except (openai.OpenAIError, *UNREADABLE) as error:
-                    if attempt == attempts or not _may_pass(error):
+                    if attempt == attempts or not may_pass(error):
                         raise
                     self.pause(_seconds(error, attempt))
                     continue
@@ -192,28 +197,11 @@ class _Sender:
             return
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether another attempt may do better."""
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
-        passing = error.status_code in (408, 409, 429) or error.status_code >= 500
-        return passing and not is_out_of_quota(error)
-    # An answer that cannot be read says nothing of the file, which may well be there.
-    return isinstance(error, (openai.APIConnectionError, *UNREADABLE))
-
-
 def _seconds(error: Exception, attempt: int) -> float:
     """How long to wait: as the server says, else longer each time."""
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
-        try:
-            said = float(error.response.headers.get("retry-after", ""))
-        except ValueError:
-            said = -1.0
-        if 0 <= said <= _LONGEST_PAUSE_S:
-            return said
+    asked = retry_after_s(error)
+    if asked is not None and asked <= _LONGEST_PAUSE_S:
+        return asked
     return min(2.0 ** (attempt - 1) / 2, _LONGEST_PAUSE_S)
 
 

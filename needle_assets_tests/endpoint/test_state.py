@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -227,6 +228,20 @@ def test_changes_of_one_transaction_are_all_kept_or_none(state: State) -> None:
     assert state.job("ftjob-1") == job(1)
     assert state.events("ftjob-1") == []
     assert state.add_event(event(1))
+
+
+def test_a_full_disk_is_told_as_such_and_costs_only_that_change(state: State) -> None:
+    state.add_file(file(1))
+    # SQLite's own limit stands in for the disk's.
+    (pages,) = state._db.execute("PRAGMA page_count").fetchone()
+    state._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        state.add_file(replace(file(2), filename="x" * 100_000))
+
+    state._db.execute(f"PRAGMA max_page_count = {pages + 100}")
+    state.add_file(file(3))
+    assert [kept.id for kept in state.files()] == ["file-3", "file-1"]
 
 
 def test_what_was_acknowledged_survives_sigkill(tmp_path: Path) -> None:

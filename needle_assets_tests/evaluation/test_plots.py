@@ -96,6 +96,14 @@ def test_each_model_has_its_panel() -> None:
     assert sum(text.startswith("n = ") for text in shown) == 4
 
 
+def test_a_long_name_is_shown_whole_above_its_panel() -> None:
+    base, tuned = "smollm2-135m-instruct", "smollm2-135m-instruct-512-9164c41d"
+
+    shown = texts(to_svg(heatmap(cells([base, tuned], [512, 1024], [0.0]))))
+
+    assert {base, tuned} <= set(shown)
+
+
 def differences(*values: float, models: tuple[str, ...] = ("tuned",)) -> pd.DataFrame:
     rows = [(m, "base", 512, 10.0 * at, 5, d) for m in models for at, d in enumerate(values)]
     return pd.DataFrame(

@@ -2,6 +2,8 @@
 
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -200,12 +202,31 @@ def test_the_base_of_a_fine_tune_is_named_by_its_slug_where_it_has_one(
     }
 
 
-def test_two_writers_do_not_lose_each_others_entries(registry: ModelRegistry) -> None:
+def test_two_writers_do_not_lose_each_others_entries(
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("needle_assets.evaluation.registry._WAIT_S", 0.0)
     with (
         exclusive(registry.path, "the model registry"),
         pytest.raises(StorageError, match="another run is writing the model registry"),
     ):
         registry.add(entry())
+
+
+def test_a_writer_waits_for_another_ones_moment(registry: ModelRegistry) -> None:
+    held, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with exclusive(registry.path, "the model registry"):
+            held.set()
+            done.wait(0.2)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(other)
+        assert held.wait(10)
+        registry.add(entry())
+        writing.result()
+    assert registry.get(entry().slug) == entry()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from needle_assets.finetune.job import (
     cancel_job,
     fingerprint,
     submit_job,
+    withdraw_job,
 )
 from needle_assets.finetune.providers import AZURE, NEBIUS, OPENAI, UNKNOWN, Capabilities
 from needle_assets.storage import StorageError
@@ -394,6 +395,94 @@ def test_even_a_list_that_lags_longer_than_thought_leaves_one_living_job(
     server.heal()
     last = submit(client, now)
     assert server.living == [last.job_id]
+
+
+# What is not wanted any more.
+
+
+def withdraw(client: OpenAI, time: FakeTime, notes: Path | None) -> tuple[str, ...]:
+    return withdraw_job(
+        client,
+        spec(),
+        capabilities=OPENAI,
+        notes=notes,
+        sleep=time.sleep,
+        clock=time.clock,
+        lag_s=LAG_S,
+    )
+
+
+def test_what_an_interrupted_submission_made_is_cancelled_although_lists_lag(
+    client: OpenAI, server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.list_lag_s = LAG_S / 2
+    server.script("jobs.create", HangUp(after=True))
+    mortal = Mortal(server.clock(), 0)
+    server.clock = lambda: mortal.seconds
+    with pytest.raises(Killed):
+        submit(client, mortal, notes=tmp_path)
+    [job] = server.jobs
+    now = FakeTime(mortal.seconds)
+    server.clock = now.clock
+    assert withdraw(client, now, tmp_path) == (job,)
+    assert not server.living
+
+
+def test_where_nothing_was_made_nothing_is_cancelled_nor_waited_for(
+    client: OpenAI, server: ScriptedServer, time: FakeTime, tmp_path: Path
+) -> None:
+    assert withdraw(client, time, tmp_path) == ()
+    assert (time.pauses, server.requests["jobs.cancel"]) == ([], 0)
+
+
+def test_a_job_that_has_ended_is_not_withdrawn(
+    client: OpenAI, server: ScriptedServer, time: FakeTime, tmp_path: Path
+) -> None:
+    server.life = ("succeeded",)
+    job = submit(client, time, notes=tmp_path).job_id
+    assert withdraw(client, time, tmp_path) == ()
+    assert server.paid == [job]
+
+
+# Before the create, and why there is none.
+
+
+def test_what_is_asked_before_a_create_is_not_asked_of_a_job_that_is_there(
+    client: OpenAI, server: ScriptedServer, time: FakeTime
+) -> None:
+    asked = []
+
+    def refuse() -> None:
+        asked.append(len(server.jobs))
+        raise FinetuneError("not this model")
+
+    def submit_if() -> SubmittedJob:
+        return submit_job(
+            client,
+            spec(),
+            capabilities=OPENAI,
+            before_create=refuse,
+            sleep=time.sleep,
+            clock=time.clock,
+        )
+
+    with pytest.raises(FinetuneError, match="not this model"):
+        submit_if()
+    assert (asked, server.requests["jobs.create"]) == ([0], 0)
+    submit(client, time)
+    assert submit_if().attached
+    assert asked == [0]
+
+
+@pytest.mark.parametrize("lost", ["file-train", "file-valid"])
+def test_a_file_that_is_gone_is_named_with_what_to_do(
+    client: OpenAI, server: ScriptedServer, time: FakeTime, lost: str
+) -> None:
+    server.file_bodies |= {name: {"id": name} for name in ("file-train", "file-valid")}
+    del server.file_bodies[lost]
+    server.script("jobs.create", Refuse(400, f"{lost} is expired"))
+    with pytest.raises(FinetuneError, match=f"no file {lost} any more .* finetune_upload again"):
+        submit(client, time, spec(validation_file="file-valid"))
 
 
 # What is sent.

@@ -21,10 +21,12 @@ from needle_assets.finetune.job import (
     fingerprint,
     job_receipt,
 )
-from needle_assets.finetune.providers import AZURE, OPENAI, Capabilities
+from needle_assets.finetune.providers import AZURE, OPENAI, UNKNOWN, Capabilities
 from needle_assets_tests.support.fake_time import FakeTime
 from needle_assets_tests.support.scripted_server import (
     Failed,
+    Fault,
+    Garble,
     HangUp,
     Host,
     Job,
@@ -148,6 +150,25 @@ def test_a_tuned_model_that_must_be_deployed_first_is_not_looked_for(
     server.retired.add("*")
     assert wait(client, job_with(server, "succeeded"), time, provider=AZURE).fine_tuned_model
     assert server.requests["models.retrieve"] == 0
+
+
+@pytest.mark.parametrize("provider", [OPENAI, UNKNOWN], ids=lambda provider: provider.name)
+def test_the_window_is_the_one_that_the_server_tells(
+    client: OpenAI, server: ScriptedServer, time: FakeTime, provider: Capabilities
+) -> None:
+    job = job_with(server, "running", "succeeded")
+    assert wait(client, job, time, provider=provider).context_window is None
+    server.models[job.body["fine_tuned_model"]]["max_model_len"] = 16_384
+    assert wait(client, job, time, provider=provider).context_window == 16_384
+
+
+@pytest.mark.parametrize("fault", [Refuse(404), Refuse(500), Garble()], ids=repr)
+def test_a_server_that_may_not_serve_it_is_not_held_to_it(
+    client: OpenAI, server: ScriptedServer, time: FakeTime, fault: Fault
+) -> None:
+    job = job_with(server, "succeeded")
+    server.script_for_ever("models.retrieve", fault)
+    assert wait(client, job, time, provider=UNKNOWN).context_window is None
 
 
 def test_pauses_grow_to_a_twentieth_of_the_time_waited_and_to_a_minute(

@@ -6,6 +6,7 @@ import pytest
 from needle_assets.finetune.errors import FinetuneError
 from needle_assets.finetune.prices import (
     AnswersQuote,
+    TrainingPrice,
     load_prices,
     quote_answers,
     require_affordable,
@@ -126,6 +127,22 @@ def test_answers_are_quoted_at_their_most() -> None:
 @pytest.mark.parametrize("prices", [(None, 1.6), (0.4, None), (None, None)])
 def test_answers_without_both_prices_have_no_sum(prices: tuple[float | None, float | None]) -> None:
     assert labelling(*prices).usd is None
+
+
+@pytest.mark.parametrize(
+    ("price", "tokens", "usd"),
+    [
+        ({"usd_per_million_tokens": 3}, 500_000, 1.5),
+        ({"usd_per_million_tokens": 3}, None, None),
+        ({"usd_per_million_tokens": 0}, None, 0.0),
+        ({"usd_per_hour": 2}, 500_000, None),
+    ],
+)
+def test_what_a_job_came_to_is_unknown_rather_than_free(
+    price: dict[str, float], tokens: int | None, usd: float | None
+) -> None:
+    dated = {"provider": "p", "model": "m", "as_of": "2026-11-01", "source": "a contract"}
+    assert TrainingPrice.model_validate(dated | price).cost_usd(tokens) == usd
 
 
 def test_a_cap_lets_through_what_costs_no_more() -> None:

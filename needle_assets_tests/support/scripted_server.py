@@ -495,6 +495,8 @@ def _answering(host: Host, name: str) -> Callable[[Request], Any]:
             await request.body()
             return _error(fault.status, fault.message, fault.code, fault.headers)
         if isinstance(fault, Meanwhile):
+            # The request has arrived whole, whatever becomes of whom it came from.
+            await request.body()
             await asyncio.to_thread(fault.what)
         response: Response = await work(request)
         match fault:

@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 from needle_assets.defs import metadata
 from needle_assets.defs.automation import when_any_partition_arrives
 from needle_assets.defs.failures import as_failure
-from needle_assets.defs.finetuning import loss_curves
 from needle_assets.defs.journals import close_journal, journal_epoch, journal_folder
 from needle_assets.defs.partitions import current_sweep, sweeps
 from needle_assets.defs.progress import ProgressFactory
 from needle_assets.defs.provenance import of_current_haystacks, provenance
 from needle_assets.defs.resources import Models, Tokenizer
+from needle_assets.defs.tuned_models import loss_curves
 from needle_assets.evaluation.calibration import asked, calibrated, sweep_questions, with_floor
 from needle_assets.evaluation.client import Question, answers_table, ask_all
 from needle_assets.evaluation.journal import open_journal
@@ -141,6 +141,7 @@ def leaderboard(
         {
             "report": dg.MetadataValue.path(str(path)),
             "left_out_as_outdated": ", ".join(outdated) or "none",
+            **metadata.of_gains(board),
             **metadata.of_results(
                 results,
                 BIOGRAPHY_TASK,

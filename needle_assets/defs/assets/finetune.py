@@ -4,30 +4,31 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from needle_assets.defs import metadata
 from needle_assets.defs.failures import as_failure
 from needle_assets.defs.finetuning import (
     FinetuneConfig,
     Submitted,
-    Tuned,
+    affordable,
     arrived,
+    cancelled_with_run,
+    counted,
     job_spec,
-    keep_job,
     price_table,
-    registered,
     require_uploaded,
+    submitted_once,
+    tell_of_submission,
     told_by,
-    tuned,
+    upload_version,
 )
 from needle_assets.defs.partitions import add_model, context_lengths
 from needle_assets.defs.progress import ProgressFactory
 from needle_assets.defs.resources import Endpoint, Models, Tokenizer
+from needle_assets.defs.tuned_models import Tuned, made_from, registered, tuned
 from needle_assets.finetune.dataset import build_dataset
-from needle_assets.finetune.job import await_job, cancel_job, submit_job
-from needle_assets.finetune.preflight import check_not_retired, preflight, quote
-from needle_assets.finetune.prices import require_affordable
+from needle_assets.finetune.job import await_job, cancel_job
+from needle_assets.finetune.preflight import preflight
 from needle_assets.finetune.upload import UploadReceipt, upload
 from needle_assets.haystack.lengths import parse_length
 from needle_assets.labels.biography import BIOGRAPHY_TASK
@@ -59,20 +60,15 @@ def finetune_upload(
         )
         checked = preflight(
             train,
-            validation if validation.examples else None,
+            validation,
             task=BIOGRAPHY_TASK,
             tokenizer=tokenizer.reference,
             capabilities=endpoint.capabilities,
             context_length=length,
         )
-        quoted = quote(
-            checked,
-            capabilities=endpoint.capabilities,
-            model=endpoint.base_model,
-            n_epochs=settings.epochs,
-            prices=price_table(settings),
+        quoted = affordable(
+            checked, endpoint, settings, model=endpoint.base_model, n_epochs=settings.epochs
         )
-        require_affordable(quoted, settings.max_cost_usd)
         with endpoint.connect_if_any() as connection:
             receipt = upload(
                 [train, validation],
@@ -89,12 +85,12 @@ def _uploaded(receipt: UploadReceipt) -> dg.Output[dict[str, Any]]:
     files = [file for file in (receipt.train, receipt.validation) if file]
     return dg.Output(
         receipt.model_dump(mode="json"),
-        data_version=dg.DataVersion("-".join(file.sha256[:16] for file in files)),
+        data_version=dg.DataVersion(upload_version(*(file.sha256 for file in files))),
         metadata={
             "destination": receipt.destination,
-            "files": metadata.records(file.model_dump() for file in files),
             "tokens": receipt.tokens,
             **metadata.of_preflight(receipt.preflight, receipt.quote),
+            "files": metadata.files(files),
         },
     )
 
@@ -111,47 +107,19 @@ def submit_finetune_job(
     with as_failure():
         uploaded = UploadReceipt.model_validate(finetune_upload)
         spec = job_spec(config, uploaded, settings, base_model=endpoint.base_model)
-        cap = settings.max_cost_usd if config.max_cost_usd is None else config.max_cost_usd
-        if uploaded.preflight is not None:
-            quoted = quote(
-                uploaded.preflight,
-                capabilities=endpoint.capabilities,
-                model=spec.model,
-                n_epochs=spec.n_epochs,
-                prices=price_table(settings),
-            )
-            require_affordable(quoted, cap)
+        affordable(
+            counted(uploaded),
+            endpoint,
+            settings,
+            model=spec.model,
+            n_epochs=spec.n_epochs,
+            max_cost_usd=config.max_cost_usd,
+        )
         with endpoint.connect() as connection:
             require_uploaded(uploaded, connection)
-            if warning := check_not_retired(connection.client, spec.model):
-                context.log.warning(warning)
-            job = submit_job(
-                connection.client,
-                spec,
-                capabilities=connection.capabilities,
-                notes=settings.root / "finetune" / str(spec.context_length) / "submitted",
-                lag_s=connection.list_lag_s,
-            )
-    context.log.info("job %s %s", job.job_id, "found again" if job.attached else "created")
-    context.log_event(
-        dg.AssetObservation(
-            "finetuned_model",
-            partition=context.partition_key,
-            metadata={
-                "job_id": job.job_id,
-                "fingerprint": job.fingerprint,
-                "attached": job.attached,
-                "destination": connection.destination,
-            },
-        )
-    )
-    return Submitted(
-        spec=spec,
-        job_id=job.job_id,
-        fingerprint=job.fingerprint,
-        attached=job.attached,
-        destination=connection.destination,
-    ).model_dump(mode="json")
+            submitted = submitted_once(context, spec, connection, settings)
+    tell_of_submission(context, submitted)
+    return submitted.model_dump(mode="json")
 
 
 # In no pool: waiting, which is most of its time, takes nothing that another run could use.
@@ -165,27 +133,34 @@ def await_finetune_job(
 ) -> dict[str, Any]:
     """Wait until the job has ended, whoever made it."""
     job = Submitted.model_validate(submitted)
+    tell = told_by(context, progress(f"Fine-tune at {job.spec.context_length}"))
     with as_failure(), endpoint.connect() as connection:
-        try:
+        client, provider = connection.client, connection.capabilities
+        # Before the wait: a table that cannot be read is better known at its start.
+        prices = price_table(settings)
+
+        def cancel() -> object:
+            return cancel_job(client, job.job_id, capabilities=provider)
+
+        with cancelled_with_run(context, settings, cancel):
             finished = await_job(
-                connection.client,
+                client,
                 job.job_id,
-                capabilities=connection.capabilities,
-                on_progress=told_by(context, progress(f"Fine-tune at {job.spec.context_length}")),
+                capabilities=provider,
+                on_progress=tell,
                 deadline_s=settings.finetune_timeout_s,
                 stuck_after_s=settings.finetune_stuck_s,
             )
-        except (DagsterExecutionInterruptedError, KeyboardInterrupt):
-            if settings.on_cancel == "cancel":
-                cancel_job(connection.client, job.job_id, capabilities=connection.capabilities)
-            raise
-        return tuned(job, finished, connection, price_table(settings)).model_dump(mode="json")
+        return tuned(job, finished, connection, prices).model_dump(mode="json")
 
 
 @dg.op(out=_RECEIPT)
 def register_model(
     context: dg.OpExecutionContext,
     tuned_model: dict[str, Any],
+    # Dagster records an input's version, by which a run is known to be up to date, only where the
+    # op that writes the asset takes that input.
+    finetune_upload: dict[str, Any],  # noqa: ARG001
     settings: dg.ResourceParam[Settings],
     endpoint: dg.ResourceParam[Endpoint],
     models: dg.ResourceParam[Models],
@@ -195,12 +170,12 @@ def register_model(
     """Add the tuned model to the registry and to the ``model`` dimension."""
     model = Tuned.model_validate(tuned_model)
     with as_failure():
-        keep_job(model, settings)
         entry = registered(model, endpoint, settings, models.registry)
         add_model(context.instance, entry.slug)
     return dg.Output(
         {"slug": entry.slug, **model.receipt.model_dump(mode="json")},
         data_version=dg.DataVersion(f"{model.receipt.fingerprint[:16]}-{model.receipt.job_id}"),
+        tags=made_from(model.receipt),
         metadata=metadata.of_job(entry.slug, model.receipt, model.curve),
     )
 
@@ -208,4 +183,5 @@ def register_model(
 @dg.graph_asset(group_name="finetune", partitions_def=context_lengths, kinds={"openai", "json"})
 def finetuned_model(finetune_upload: dict[str, Any]) -> dict[str, Any]:
     """The receipt of a fine-tune that is paid for once; its model can be evaluated from then on."""
-    return register_model(await_finetune_job(submit_finetune_job(finetune_upload)))
+    tuned_model = await_finetune_job(submit_finetune_job(finetune_upload))
+    return register_model(tuned_model, finetune_upload)

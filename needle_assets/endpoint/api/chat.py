@@ -36,6 +36,11 @@ _BROKEN = (KeyError, TypeError, ValueError, AttributeError)
 """What reading something that is no chat completion raises."""
 
 
+_TEMPLATE_TOKENS = 128
+"""More than a chat template puts around one message; those of SmolLM2 take 4, and 25 for a system
+message of its own."""
+
+
 @router.post("")
 async def create_chat_completion(
     body: ChatRequest, request: Request, services: ServicesDep
@@ -77,6 +82,10 @@ def _applied(lora: int | None) -> list[dict[str, float]]:
         # keys and values that an adapter left in the slot for the base's own.
         return [{"id": 0, "scale": 0.0}]
     return [{"id": lora, "scale": 1.0}]
+
+
+def _key(backend: Backend) -> dict[str, str]:
+    return {"Authorization": f"Bearer {backend.api_key}"} if backend.api_key else {}
 
 
 async def _gone(request: Request) -> None:
@@ -128,12 +137,13 @@ class _Exchange:
     @contextlib.asynccontextmanager
     async def _sent(self, backend: Backend) -> AsyncIterator[httpx2.Response]:
         """The engine's answer, good so far, its body yet to be read."""
+        await self._check_room(backend)
         http = self.pool.http
         request = http.build_request(
             "POST",
             f"{backend.base_url}/chat/completions",
             json=self._body(backend),
-            headers={"Authorization": f"Bearer {backend.api_key}"} if backend.api_key else None,
+            headers=_key(backend),
         )
         try:
             response = await http.send(request, stream=True)
@@ -153,6 +163,30 @@ class _Exchange:
         finally:
             # Half-read, it closes the connection: llama.cpp ends its work then.
             await response.aclose()
+
+    async def _check_room(self, backend: Backend) -> None:
+        """Refuse an answer that may grow past the window: llama.cpp would cut it there.
+
+        The tokens are counted only where the bytes of the messages leave it open.
+        """
+        most, window = self.asked.most_tokens, backend.context_window
+        if backend.upstream or most is None or not window:
+            return
+        if self.asked.prompt_bytes + _TEMPLATE_TOKENS * len(self.asked.messages) + most <= window:
+            return
+        url = f"{backend.base_url}/chat/completions/input_tokens"
+        try:
+            response = await self.pool.http.post(
+                url, json=self._body(backend), headers=_key(backend)
+            )
+            tokens = int(response.json()["input_tokens"])
+        except httpx2.HTTPError:
+            raise self._lost(backend) from None
+        except _BROKEN:
+            # It cannot count, or not this: what it says to the request itself is told.
+            return
+        if tokens + most > window:
+            raise chat_errors.no_room(window, tokens, most)
 
     async def _read(self, backend: Backend, response: httpx2.Response) -> bytes:
         try:

@@ -78,6 +78,18 @@ def too_long(window: int, tokens: int | None) -> ApiError:
     )
 
 
+def no_room(window: int, tokens: int, most: int) -> ApiError:
+    """The prompt fits into the window, but not together with the answer that may be given."""
+    return ApiError(
+        400,
+        f"This model's maximum context length is {window} tokens. However, you requested "
+        f"{tokens + most} tokens ({tokens} in the messages, {most} in the completion). Please "
+        "reduce the length of the messages or completion.",
+        code="context_length_exceeded",
+        param="messages",
+    )
+
+
 def refused(
     model: str,
     backend: Backend,

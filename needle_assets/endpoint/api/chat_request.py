@@ -149,8 +149,8 @@ class ChatRequest(BaseModel):
         | None
     ) = None
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, lt=2**31)
+    max_completion_tokens: int | None = Field(default=None, ge=1, lt=2**31)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
@@ -212,6 +212,16 @@ class ChatRequest(BaseModel):
         if isinstance(self.response_format, JsonSchemaFormat):
             check_schema(self.response_format.json_schema.value)
 
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens that the answer may have, where the client says so."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def prompt_bytes(self) -> int:
+        """Bytes of all messages: no tokenizer makes more tokens of them."""
+        return sum(len(part.text.encode()) for turn in self.messages for part in turn.content)
+
     def body(self) -> dict[str, Any]:
         """What is asked of an engine: the parameters that were given, in the forms all know."""
         body: dict[str, Any] = {"messages": [message.plain() for message in self.messages]}
@@ -227,7 +237,7 @@ class ChatRequest(BaseModel):
         ):
             if (value := getattr(self, name)) is not None:
                 body[name] = value
-        if (most := self.max_completion_tokens or self.max_tokens) is not None:
+        if (most := self.most_tokens) is not None:
             body["max_tokens"] = most
         form = self.response_format
         if isinstance(form, JsonSchemaFormat):
@@ -268,6 +278,8 @@ def _problem(text: str) -> str | None:
     schema = json.loads(text)
     if not isinstance(schema, dict):
         return "it must be a JSON object"
+    if not isinstance(schema.get("$schema", ""), str):
+        return "its $schema must be a string"
     try:
         validator_for(schema, default=jsonschema.Draft202012Validator).check_schema(schema)
     except jsonschema.SchemaError as error:

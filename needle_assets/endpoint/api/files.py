@@ -1,8 +1,6 @@
 """/v1/files: upload, list, retrieve, content, delete."""
 
-import asyncio
 import errno
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -61,7 +59,7 @@ async def create_file(request: Request, services: ServicesDep, files: FilesDep) 
     size = 0
     try:
         with services.blobs.writer() as writer:
-            async for chunk in _arriving(request, limits.upload_stall_s):
+            async for chunk in request.stream():
                 if not (data := form.feed(chunk)):
                     continue
                 size += len(data)
@@ -134,21 +132,6 @@ def delete_file(file_id: str, files: FilesDep) -> FileDeleted:
     if not files.delete(file_id):
         raise _unknown(file_id)
     return FileDeleted(id=file_id)
-
-
-async def _arriving(request: Request, stall_s: float) -> AsyncIterator[bytes]:
-    stream = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(stall_s):
-                chunk = await anext(stream)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise ApiError(
-                408, f"The upload stood still for {stall_s:g} s; nothing of it was kept."
-            ) from None
-        yield chunk
 
 
 def _whole(form: UploadForm, size: int) -> str:

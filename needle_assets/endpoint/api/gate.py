@@ -4,6 +4,7 @@ This is a middleware because FastAPI reads a body before it asks its dependencie
 without the key shall not have megabytes read.
 """
 
+import asyncio
 import hmac
 import logging
 import secrets
@@ -35,6 +36,7 @@ class Gate:
         self._key = config.api_key.get_secret_value().encode() if config.auth == "key" else None
         self._body_bytes = config.limits.chat_bytes
         self._upload_bytes = config.limits.file_bytes + MULTIPART_BYTES
+        self._stall_s = config.limits.upload_stall_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever it raises."""
@@ -112,12 +114,21 @@ class Gate:
         # Python itself refuses to read numbers of thousands of digits.
         if len(length) > 18 or int(length) > largest:
             raise too_large
-        arrived = 0
+        arrived, whole = 0, False
 
         async def receive_limited() -> Message:
-            nonlocal arrived
-            message = await receive()
+            nonlocal arrived, whole
+            try:
+                # Behind the body there is only the client's end to be told, whenever that is.
+                async with asyncio.timeout(None if whole else self._stall_s):
+                    message = await receive()
+            except TimeoutError:
+                what = "upload" if upload else "request"
+                raise ApiError(
+                    408, f"The {what} stood still for {self._stall_s:g} s; nothing of it was kept."
+                ) from None
             if message["type"] == "http.request":
+                whole = not message.get("more_body", False)
                 arrived += len(message.get("body", b""))
                 if arrived > largest:
                     raise too_large

@@ -14,7 +14,7 @@ from needle_assets.endpoint.records import Hyperparameters
 _SUFFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LARGEST_MULTIPLIER = 1000
 _LARGEST_SEED = 2**31 - 1
-_METADATA_PAIRS, _METADATA_KEY, _METADATA_VALUE = 16, 64, 512
+METADATA_PAIRS, _METADATA_KEY, _METADATA_VALUE = 16, 64, 512
 
 
 def _count(value: object) -> object:
@@ -40,6 +40,15 @@ def _seed(value: object) -> object:
     raise ValueError(f"expected a whole number from 0 to {_LARGEST_SEED}")
 
 
+def _text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # JSON can say it, and Python reads it; nothing can be written down of it.
+        raise ValueError("holds half of a surrogate pair, which is no text") from None
+    return value
+
+
 def _suffix(value: str | None) -> str | None:
     if value is not None and not _SUFFIX.fullmatch(value):
         raise ValueError(
@@ -51,14 +60,15 @@ def _suffix(value: str | None) -> str | None:
 
 def _metadata(value: dict[str, str] | None) -> dict[str, str] | None:
     pairs = value or {}
-    if len(pairs) > _METADATA_PAIRS:
-        raise ValueError(f"expected at most {_METADATA_PAIRS} pairs, found {len(pairs)}")
+    if len(pairs) > METADATA_PAIRS:
+        raise ValueError(f"expected at most {METADATA_PAIRS} pairs, found {len(pairs)}")
     for key, text in pairs.items():
         if not 1 <= len(key) <= _METADATA_KEY or len(text) > _METADATA_VALUE:
             raise ValueError(
                 f"expected keys of 1 to {_METADATA_KEY} characters and values of at most "
                 f"{_METADATA_VALUE}"
             )
+        _text(key + text)
     return value
 
 
@@ -72,6 +82,9 @@ def _supervised(value: str) -> str:
     if value != "supervised":
         raise ValueError("this endpoint trains by the method 'supervised' alone")
     return value
+
+
+_Text = Annotated[str, AfterValidator(_text)]
 
 
 class _Part(BaseModel):
@@ -103,9 +116,9 @@ class _Method(BaseModel):
 class CreateJob(_Part):
     """The body of a request for a new job."""
 
-    model: str
-    training_file: str
-    validation_file: str | None = None
+    model: _Text
+    training_file: _Text
+    validation_file: _Text | None = None
     hyperparameters: AskedHyperparameters | None = None
     """The older place; ``method`` is the newer one."""
     method: _Method | None = None

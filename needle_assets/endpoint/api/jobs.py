@@ -19,7 +19,7 @@ from needle_assets.endpoint.api.job_objects import (
     event_object,
     job_object,
 )
-from needle_assets.endpoint.api.job_request import CreateJob
+from needle_assets.endpoint.api.job_request import METADATA_PAIRS, CreateJob
 from needle_assets.endpoint.api.paging import Page, page
 from needle_assets.endpoint.api.results import with_results
 from needle_assets.endpoint.api.storage import TRAINING, FileStore
@@ -224,6 +224,13 @@ def _metadata_filter(request: Request) -> dict[str, str] | None:
         raise ApiError(
             400,
             "metadata=null cannot be combined with metadata[key]=value.",
+            code="invalid_value",
+            param="metadata",
+        )
+    if len(pairs) > METADATA_PAIRS:
+        raise ApiError(
+            400,
+            f"The filter has {len(pairs)} pairs, where no job has more than {METADATA_PAIRS}.",
             code="invalid_value",
             param="metadata",
         )

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from needle_assets.endpoint.api.dependencies import ServicesDep
 from needle_assets.endpoint.api.errors import ApiError, clipped
 from needle_assets.endpoint.config import BaseModelConfig
+from needle_assets.endpoint.jobs.folder import job_folder
 from needle_assets.endpoint.records import ModelRecord
 
 router = APIRouter(prefix="/v1/models")
@@ -62,7 +63,7 @@ def retrieve_model(model_id: str, services: ServicesDep) -> ModelObject:
 
 @router.delete("/{model_id:path}")
 def delete_model(model_id: str, services: ServicesDep) -> ModelDeleted:
-    """Delete a tuned model: from now on it answers nothing."""
+    """Delete a tuned model and its adapters: from now on it answers nothing."""
     if model_id in services.config.models:
         raise ApiError(
             403,
@@ -71,9 +72,12 @@ def delete_model(model_id: str, services: ServicesDep) -> ModelDeleted:
             code="base_model",
             param="model",
         )
-    if not services.state.delete_model(model_id):
+    tuned = services.state.model(model_id)
+    if tuned is None or not services.state.delete_model(model_id):
         raise _unknown(model_id)
     services.pool.models_changed()
+    # An engine that runs has read them; a job's record and log stay.
+    job_folder(services.config.home, tuned.job_id).drop_model()
     return ModelDeleted(id=model_id)
 
 

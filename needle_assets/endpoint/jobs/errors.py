@@ -19,6 +19,8 @@ class JobError(EndpointError):
         code: str,
         param: Literal["training_file", "validation_file"] | None = None,
     ) -> None:
-        super().__init__(message)
+        # It may quote a file or a log, where half a surrogate pair can stand: a reason that cannot
+        # be written down would leave the job where it is, and all others behind it.
+        super().__init__(message.encode(errors="backslashreplace").decode())
         self.code = code
         self.param = param

@@ -173,8 +173,15 @@ class JobFolder:
     def tidy(self) -> None:
         """Delete what nobody needs once the job has ended; result, adapter and log stay."""
         shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
-        self.training_file.unlink(missing_ok=True)
-        self.validation_file.unlink(missing_ok=True)
+        for examples in (self.training_file, self.validation_file):
+            examples.unlink(missing_ok=True)
+            # The same as tokens, for `train`.
+            examples.with_suffix(".npz").unlink(missing_ok=True)
+
+    def drop_model(self) -> None:
+        """Delete the adapters: the tuned model was deleted, or never became one."""
+        shutil.rmtree(self.path / "adapter", ignore_errors=True)
+        self.adapter.unlink(missing_ok=True)
 
     def _read(self, name: str) -> Any:
         try:

@@ -153,6 +153,9 @@ class Runner:
             job = self._state.job(folder.path.name)
             if job is not None and job.status in ENDED:
                 folder.tidy()
+                # A server may have died between the model's deletion and its files'.
+                if self._state.model(job.fine_tuned_model or "") is None:
+                    folder.drop_model()
         self._begin(lambda: self._work(self._next_to_validate, self._validate), "validate")
         for device in range(DEVICES):
             self._begin(lambda: self._work(self._next_to_train, self._train), f"train-{device}")

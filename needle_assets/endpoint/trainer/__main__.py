@@ -7,6 +7,7 @@ behind that environment's packages.
 import os
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -40,17 +41,18 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     folder = Path(arguments[1]).absolute()
     life.end_with_parent()
-    if not life.is_main():
-        return _train(folder) if arguments[0] == "train" else 0
-    with life.sole_trainer(folder):
-        return _prepare(folder) if arguments[0] == "prepare" else _train(folder)
+    if not life.is_main() and arguments[0] == "prepare":
+        return 0
+    return prepare_job(folder) if arguments[0] == "prepare" else train_job(folder)
 
 
-def _prepare(folder: Path) -> int:
+def prepare_job(folder: Path) -> int:
+    """Prepare; whatever is wrong with the job stands in ``prepared.json``."""
     from needle_assets.endpoint.trainer.prepare import prepare
 
     try:
-        prepare(folder, read_spec(folder))
+        with life.sole_trainer(folder):
+            prepare(folder, read_spec(folder))
     except TrainerError as error:
         write_refused(folder, error)
         print(error, file=sys.stderr)
@@ -58,16 +60,23 @@ def _prepare(folder: Path) -> int:
     return 0
 
 
-def _train(folder: Path) -> int:
+def train_job(folder: Path) -> int:
+    """Train, or go on training; why that cannot be is a line of ``progress.jsonl``."""
     from needle_assets.endpoint.trainer.progress import Progress
     from needle_assets.endpoint.trainer.train import train
 
     stop = life.Stop()
     progress = Progress(folder)
     try:
-        train(folder, read_spec(folder), read_prepared(folder), stop, progress)
+        with life.sole_trainer(folder) if life.is_main() else nullcontext():
+            if life.is_main():
+                progress.mend()
+            train(folder, read_spec(folder), read_prepared(folder), stop, progress)
     except Exception as error:
-        traceback.print_exc()
+        if isinstance(error, TrainerError):
+            print(error, file=sys.stderr)
+        else:
+            traceback.print_exc()
         if life.is_main():
             progress.failed(_reason(error))
         return 1

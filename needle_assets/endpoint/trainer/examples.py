@@ -29,26 +29,36 @@ class Example:
         return len(self.ids)
 
 
-def encode_file(path: Path, tokenizer: Any, param: Split) -> list[Example]:
+def beginning(tokenizer: Any) -> str:
+    """The token that llama.cpp's server puts before prompts that do not begin with it; or none.
+
+    It does so for tokenizers that begin every text with it (``add_bos_token``).
+    """
+    begins = tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
+    return str(tokenizer.bos_token) if begins else ""
+
+
+def encode_file(path: Path, tokenizer: Any, param: Split, *, begin: str = "") -> list[Example]:
     """All examples of a chat JSONL file, in the order of its lines.
 
     Args:
         path: the file; its lines were validated before.
         tokenizer: a `transformers` tokenizer with a chat template.
         param: which of the job's files it is, for the error.
+        begin: what every prompt begins with, the template's doing or not.
 
     Raises:
         TrainerError: a line is no example, or the chat template refuses it.
     """
     with path.open("rb") as file:
         return [
-            _on_line(number, param, line, tokenizer)
+            _on_line(number, param, line, tokenizer, begin)
             for number, line in enumerate(file, 1)
             if line.strip()
         ]
 
 
-def encode(messages: Sequence[Message], tokenizer: Any) -> Example:
+def encode(messages: Sequence[Message], tokenizer: Any, *, begin: str = "") -> Example:
     """One conversation: every assistant message is learned but those of weight 0.
 
     A template that shows earlier answers otherwise than they were given leaves the last one to
@@ -68,7 +78,7 @@ def encode(messages: Sequence[Message], tokenizer: Any) -> Example:
     text = ""
     parts: list[tuple[str, bool]] = []
     for place in answers:
-        prompt = _render(messages[:place], tokenizer)
+        prompt = render(messages[:place], tokenizer, begin=begin)
         if not prompt.startswith(text):
             # What was learned before would not be what the server shows.
             text, parts = "", []
@@ -82,6 +92,16 @@ def encode(messages: Sequence[Message], tokenizer: Any) -> Example:
             [np.full(len(ids), learned) for ids, (_, learned) in zip(encoded, parts, strict=True)]
         ),
     )
+
+
+def render(messages: Sequence[Message], tokenizer: Any, *, begin: str = "") -> str:
+    """A prompt as the server renders it, up to where the answer begins."""
+    text = str(
+        tokenizer.apply_chat_template(
+            [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
+        )
+    )
+    return text if text.startswith(begin) else begin + text
 
 
 def save(path: Path, examples: Sequence[Example]) -> None:
@@ -121,11 +141,11 @@ def _joined(parts: Sequence[npt.NDArray[Any]], kind: type[np.generic]) -> npt.ND
     return np.concatenate(parts) if parts else np.empty(0, kind)
 
 
-def _on_line(number: int, param: Split, line: bytes, tokenizer: Any) -> Example:
+def _on_line(number: int, param: Split, line: bytes, tokenizer: Any, begin: str) -> Example:
     from jinja2 import TemplateError
 
     try:
-        return encode(json.loads(line)["messages"], tokenizer)
+        return encode(json.loads(line)["messages"], tokenizer, begin=begin)
     except (ValueError, KeyError, TypeError, TemplateError) as error:
         said = f"{type(error).__name__}: {error}"
         raise TrainerError(
@@ -135,14 +155,6 @@ def _on_line(number: int, param: Split, line: bytes, tokenizer: Any) -> Example:
             line=number,
             param=param,
         ) from None
-
-
-def _render(messages: Sequence[Message], tokenizer: Any) -> str:
-    return str(
-        tokenizer.apply_chat_template(
-            [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
-        )
-    )
 
 
 def lines_of(path: Path) -> Iterator[int]:

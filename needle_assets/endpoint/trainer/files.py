@@ -1,5 +1,6 @@
 """Files and folders that are complete or absent, whenever the process is killed."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def complete_folder(path: Path) -> Iterator[Path]:
     write ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f".{path.name}.*"):
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*"):
         shutil.rmtree(stale, ignore_errors=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.mkdir()

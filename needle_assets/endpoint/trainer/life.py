@@ -11,7 +11,8 @@ from pathlib import Path
 
 from needle_assets.endpoint.trainer.spec import TrainerError
 
-_LOCK_TIMEOUT_S = 60.0
+LOCK_TIMEOUT_S = 60.0
+"""Longest wait for the job's lock."""
 _LOCK_POLL_S = 0.1
 _PARENT_POLL_S = 0.5
 
@@ -29,7 +30,7 @@ def sole_trainer(folder: Path) -> Iterator[None]:
         TrainerError: another trainer works on the job.
     """
     with (folder / "trainer.lock").open("ab") as file:
-        deadline = time.monotonic() + _LOCK_TIMEOUT_S
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -24,7 +24,6 @@ _SHARED_LEAST = 16
 _SHARED_LONGEST = 4096
 """Longer examples gain little from a shared start, and would need a mask of tokens x tokens."""
 
-
 _LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """Linear layers of a llama block; peft's "all-linear" cannot be had for some blocks alone."""
 
@@ -75,6 +74,12 @@ def budget(config: Any, *, longest: int, memory: int, on_cpu: bool) -> Budget:
         # The input of every layer, and all of one layer.
         tokens = int(allowed / (config.hidden_size * 4 * config.num_hidden_layers + kept))
     return Budget(min(tokens, _CPU_TOKENS) if on_cpu else tokens, checkpointing)
+
+
+def checkpoint_activations(model: Any) -> None:
+    """Have the blocks compute their activations again for the gradient instead of keeping them."""
+    # The reentrant kind would lose the gradients of blocks whose input needs none.
+    model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
 
 
 def computes_bfloat16(device: Any) -> bool:

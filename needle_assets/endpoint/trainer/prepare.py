@@ -33,13 +33,15 @@ def prepare(folder: Path, spec: Spec) -> Prepared:
             f"{', '.join(sorted(EXPORTED))} can be served",
         )
     tokenizer = load_tokenizer(weights, spec.base.name)
-    training = tokens.encode_file(spec.training_file, tokenizer, "training_file")
+    # Without a GGUF file it is served from upstream, which takes the template at its word.
+    begin = tokens.beginning(tokenizer) if spec.base.gguf else ""
+    training = tokens.encode_file(spec.training_file, tokenizer, "training_file", begin=begin)
     if not training:
         raise TrainerError(
             "invalid_file_format", "the training file holds no example", param="training_file"
         )
     validation = (
-        tokens.encode_file(spec.validation_file, tokenizer, "validation_file")
+        tokens.encode_file(spec.validation_file, tokenizer, "validation_file", begin=begin)
         if spec.validation_file
         else []
     )

@@ -28,7 +28,9 @@ class Progress:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "progress.jsonl"
-        # A killed process may have left half a line, which the next one would continue.
+
+    def mend(self) -> None:
+        """Cut off the half line that a killed process left: the next one would continue it."""
         if self._path.exists():
             with self._path.open("r+b") as file:
                 file.truncate(file.read().rfind(b"\n") + 1)

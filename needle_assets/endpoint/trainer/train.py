@@ -17,6 +17,7 @@ from needle_assets.endpoint.trainer.life import Stop
 from needle_assets.endpoint.trainer.model import (
     Budget,
     budget,
+    checkpoint_activations,
     computes_bfloat16,
     load_model,
     summed_loss,
@@ -258,10 +259,9 @@ class Training:
         import psutil
         import torch
 
-        base = self._model.get_base_model()
         on_gpu = self._device.type == "cuda"
         fit = budget(
-            base.config,
+            self._model.get_base_model().config,
             longest=max(map(len, [*self._training, *self._validation])),
             memory=torch.cuda.get_device_properties(self._device).total_memory
             if on_gpu
@@ -269,5 +269,5 @@ class Training:
             on_cpu=not on_gpu,
         )
         if fit.checkpointing:
-            base.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpoint_activations(self._model)
         return fit

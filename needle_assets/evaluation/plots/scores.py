@@ -3,6 +3,7 @@
 What a number means, and how it was computed, is `statistics`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ _PANELS_WIDTH = 1000
 
 _NEWLINE = "\t"
 """Between the lines of a panel's title: in no model's name."""
+_LETTER = 7.2
+"""Pixels that a letter of such a title takes on average; measured on slugs."""
 
 _DARK = 0.75
 """Difference beyond which white stands out better than ink from the diverging colours."""
@@ -110,8 +113,10 @@ def _panels(data: "pd.DataFrame", text: Any, colour: Any, ink: Any) -> "AnyChart
     """Cells of depth and context length with their text and n, a panel per model."""
     import altair as alt
 
-    models = list(dict.fromkeys(data["model"]))
     width = max(_CELL_WIDTH * data["context_length"].nunique(), _PANEL_LEAST)
+    if data["model"].nunique() > 1:
+        data = data.assign(model=data["model"].map(lambda name: _wrapped(name, width)))
+    models = list(dict.fromkeys(data["model"]))
     height = _CELL_HEIGHT * data["depth"].nunique()
     base = alt.Chart(data).encode(
         x=alt.X(
@@ -151,6 +156,20 @@ def _panels(data: "pd.DataFrame", text: Any, colour: Any, ink: Any) -> "AnyChart
             spacing=28,
         )
     )
+
+
+def _wrapped(title: str, width: int) -> str:
+    """The title in lines that a panel has room for, broken behind hyphens where it can be."""
+    lines = []
+    for line in title.split(_NEWLINE):
+        held = ""
+        for part in re.split(r"(?<=-)", line):
+            if held and len(held + part) * _LETTER > width:
+                lines.append(held)
+                held = ""
+            held += part
+        lines.append(held)
+    return _NEWLINE.join(lines)
 
 
 def curve(lengths: "pd.DataFrame", trained: Mapping[str, int] | None = None) -> "AnyChart":

@@ -173,6 +173,8 @@ def schema(value: object) -> dict[str, Any]:
         ({"response_format": {"type": "yaml"}}, "response_format", "invalid_value"),
         ({"response_format": schema("text")}, "response_format", "invalid_json_schema"),
         ({"response_format": schema({"type": "objekt"})}, "response_format", "invalid_json_schema"),
+        ({"response_format": schema({"$schema": 5})}, "response_format", "invalid_json_schema"),
+        ({"max_tokens": 2**31}, "max_tokens", "invalid_value"),
         ({"response_format": schema({"required": 1})}, "response_format", "invalid_json_schema"),
         (
             {"response_format": schema({"enum": ["x" * 70_000]})},

@@ -127,6 +127,22 @@ def test_a_prompt_past_the_window(model: Model, stream: bool) -> None:
     assert f"maximum context length is {WINDOW} tokens" in error.value.message
 
 
+def test_a_prompt_and_an_answer_that_pass_the_window_together(model: Model) -> None:
+    text = "word " * (WINDOW - 100)
+    tokens = model.ask(text, max_tokens=1).usage.prompt_tokens
+    room = WINDOW - tokens
+
+    assert model.ask(text, max_tokens=room).usage.completion_tokens <= room
+    with pytest.raises(openai.BadRequestError) as error:
+        model.ask(text, max_tokens=room + 1)
+
+    assert error.value.code == "context_length_exceeded"
+    assert (
+        f"you requested {WINDOW + 1} tokens ({tokens} in the messages, {room + 1} in the completion"
+        in error.value.message
+    )
+
+
 def test_a_schema_without_a_grammar(model: Model) -> None:
     schema = {"$ref": "https://example.org/schema.json"}
     form = {"type": "json_schema", "json_schema": {"name": "y", "schema": schema}}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -266,3 +267,20 @@ def test_an_upload_with_a_wrong_key_is_refused_before_it_is_read(served: Endpoin
         served.client("wrong").files.create(file=b"x" * 20 * 2**20, purpose="fine-tune")
 
     assert served.on_disk() == []
+
+
+@pytest.mark.parametrize("path", ["/v1/fine_tuning/jobs", "/v1/chat/completions"])
+def test_a_request_that_stands_still_in_its_body_is_given_up(tmp_path: Path, path: str) -> None:
+    with (
+        endpoint(tmp_path, limits={"upload_stall_s": 0.3}) as served,
+        socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection,
+    ):
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+        )
+        connection.sendall(head.encode())
+
+        received = connection.makefile("rb").readline()
+
+        assert b" 408 " in received

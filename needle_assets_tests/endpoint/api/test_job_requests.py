@@ -112,16 +112,40 @@ def test_hyperparameters_in_both_places_are_refused(client: OpenAI, training_fil
         )
 
 
-def test_half_a_surrogate_pair_in_metadata_is_a_bad_request(client: OpenAI) -> None:
-    body = b'{"model": "tiny", "training_file": "file-0", "metadata": {"k": "\\ud83d"}}'
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("model", r'"\ud83d"'),
+        ("training_file", r'"\ud83d"'),
+        ("validation_file", r'"\ud83d"'),
+        ("metadata", r'{"k": "\ud83d"}'),
+        ("metadata", r'{"\ud83d": "v"}'),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_wherever_it_stands(
+    client: OpenAI, training_file: str, place: str, value: str
+) -> None:
+    fields = {"model": '"tiny"', "training_file": f'"{training_file}"', place: value}
+    body = ", ".join(f'"{name}": {text}' for name, text in fields.items())
 
-    with pytest.raises(BadRequestError):
+    with pytest.raises(BadRequestError, match="half of a surrogate pair") as raised:
         client.post(
             "/fine_tuning/jobs",
             cast_to=object,
-            content=body,
+            content=f"{{{body}}}".encode(),
             options={"headers": {"Content-Type": "application/json"}},
         )
+
+    assert raised.value.param == place
+
+
+def test_a_filter_of_more_pairs_than_a_job_can_have_is_refused(client: OpenAI) -> None:
+    pairs = {f"k{number}": "v" for number in range(17)}
+
+    with pytest.raises(BadRequestError, match="17 pairs, where no job has more than 16") as raised:
+        client.fine_tuning.jobs.list(metadata=pairs)
+
+    assert raised.value.param == "metadata"
 
 
 def test_an_unknown_base_model_is_refused_with_those_there_are(

@@ -8,6 +8,7 @@ from openai import NotFoundError, OpenAI, PermissionDeniedError
 from openai.types import Model, ModelDeleted
 
 from needle_assets.endpoint.config import BaseModelConfig
+from needle_assets.endpoint.jobs.folder import job_folder
 from needle_assets.endpoint.records import ModelRecord
 from needle_assets.endpoint.serving.pool import Pool
 from needle_assets_tests.endpoint.api.world import Endpoint, endpoint
@@ -52,6 +53,12 @@ def test_a_base_with_a_slash_in_its_name_is_found(tmp_path: Path, client: OpenAI
     assert client.models.retrieve("gone").created == 0
 
 
+def test_a_model_tells_its_window_as_vllm_does(client: OpenAI) -> None:
+    assert client.models.retrieve(TUNED.id).to_dict()["max_model_len"] == 2048
+    # What only the weights know is not told.
+    assert client.models.retrieve("gone").to_dict()["max_model_len"] is None
+
+
 def test_a_tuned_model_is_found_and_deleted(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +81,20 @@ def test_a_tuned_model_is_found_and_deleted(
         with pytest.raises(NotFoundError, match="does not exist") as raised:
             call(TUNED.id)
         assert raised.value.code == "model_not_found"
+
+
+def test_the_adapters_of_a_deleted_model_are_gone_and_the_jobs_log_is_not(
+    served: Endpoint, client: OpenAI
+) -> None:
+    folder = job_folder(served.config.home, TUNED.job_id)
+    (folder.path / "adapter").mkdir(parents=True)
+    (folder.path / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")
+    folder.adapter.write_bytes(b"GGUF")
+    folder.log.write_text("what the trainer printed")
+
+    client.models.delete(TUNED.id)
+
+    assert [path.name for path in folder.path.rglob("*")] == ["trainer.log"]
 
 
 def test_a_base_cannot_be_deleted(client: OpenAI) -> None:

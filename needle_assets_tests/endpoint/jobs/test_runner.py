@@ -147,6 +147,35 @@ def test_every_bad_line_is_named_and_no_trainer_is_started(world: World) -> None
     assert (last.level, last.message) == ("error", f"The job failed: {job.error_message}")
 
 
+def test_a_line_that_cannot_be_quoted_as_it_is_fails_its_job_and_keeps_up_no_other(
+    world: World,
+) -> None:
+    # JSON may name half of a surrogate pair, which no database takes as text.
+    bad = world.job(lines(10) + b'{"messages": [], "\\ud83d": 1}\n')
+    good = world.job()
+    world.start()
+
+    told = world.reaches(bad, *ENDS).error_message or ""
+    assert told.endswith('line 11: holds "\\ud83d"; only "messages" can be trained on')
+    assert world.reaches(good, *ENDS).status is SUCCEEDED
+
+
+def test_adapters_whose_model_was_deleted_are_deleted_by_the_next_start(world: World) -> None:
+    world.start()
+    kept, deleted = world.job(), world.job()
+    for job in (kept, deleted):
+        world.reaches(job, *ENDS)
+    assert world.runner is not None
+    world.runner.close()
+    world.state.delete_model(world.now(deleted).fine_tuned_model or "")
+
+    world.start()
+
+    until(lambda: not world.folder(deleted).adapter.exists(), what="the adapter's end")
+    assert world.folder(kept).adapter.exists()
+    assert world.now(deleted).status is SUCCEEDED
+
+
 def test_a_bad_validation_file_is_the_validation_files_fault(world: World) -> None:
     world.start()
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ def losses(weights: Path) -> dict[str, Any]:
     import torch
 
     from needle_assets.endpoint.config import TrainingConfig
-    from needle_assets.endpoint.trainer.model import load_model, summed_loss
+    from needle_assets.endpoint.trainer.model import (
+        checkpoint_activations,
+        load_model,
+        summed_loss,
+    )
 
     system = "answer in one word, from the text alone"
     examples = [
@@ -53,12 +58,21 @@ def losses(weights: Path) -> dict[str, Any]:
             for ours, one in zip(gradients(loss), wanted, strict=True)
         )
 
+    distances = {"apart_gradient": distance(apart), "shared_gradient": distance(shared)}
+    computed: list[int] = []
+    for block in model.get_base_model().model.layers:
+        block.mlp.register_forward_pre_hook(lambda *_: computed.append(1))
+    checkpoint_activations(model)
+    model.train()
+    again = summed_loss(model, examples, device=device, share=False)
+    distances["again_gradient"] = distance(again)
     return {
         "theirs": theirs.item(),
         "apart": apart.item(),
         "shared": shared.item(),
-        "apart_gradient": distance(apart),
-        "shared_gradient": distance(shared),
+        "again": again.item(),
+        **distances,
+        "blocks_computed": len(computed),
         "adapted": names,
         "frozen": all(
             "lora" in name
@@ -66,6 +80,57 @@ def losses(weights: Path) -> dict[str, Any]:
             if parameter.requires_grad
         ),
     }
+
+
+def probabilities(folder: Path) -> dict[str, list[float]]:
+    """Logarithms of the next token's probabilities after ``prompt.json``, for each scaling.
+
+    ``folder`` is a finished job's; its adapter is on the model.
+    """
+    import torch
+    from peft import PeftModel
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from needle_assets.endpoint.trainer.bases import load_tokenizer, weights_folder
+    from needle_assets.endpoint.trainer.model import rope_parameters
+    from needle_assets.endpoint.trainer.spec import read_spec
+
+    spec = read_spec(folder)
+    weights = weights_folder(spec.base, spec.cache)
+    ids = load_tokenizer(weights, "tiny").apply_chat_template(
+        json.loads((folder / "prompt.json").read_bytes()),
+        add_generation_prompt=True,
+        return_dict=False,
+    )
+    found = {}
+    for name, rope in json.loads((folder / "ropes.json").read_bytes()).items():
+        config = AutoConfig.from_pretrained(weights)
+        if rope:
+            scaled = Rope.model_validate(rope)
+            config.rope_parameters = rope_parameters(scaled)
+            config.max_position_embeddings = scaled.context_window
+        base = AutoModelForCausalLM.from_pretrained(weights, config=config, dtype=torch.float32)
+        if name == "bare":
+            model = base.eval()
+        else:
+            model = PeftModel.from_pretrained(base, folder / "adapter").eval()
+        with torch.inference_mode():
+            last = model(input_ids=torch.tensor([ids])).logits[0, -1]
+        found[name] = last.log_softmax(-1).tolist()
+    return found
+
+
+def tokens(folder: Path) -> list[list[int]]:
+    """``texts.json`` by the tokenizer that is read out of the GGUF file ``gguf.txt`` names."""
+    from needle_assets.endpoint.trainer.bases import load_tokenizer, unpack_tokenizer
+
+    gguf = Path((folder / "gguf.txt").read_text())
+    unpack_tokenizer(gguf, folder)
+    # The model's type, by which transformers chooses a tokenizer's class.
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    tokenizer = load_tokenizer(folder, gguf.name)
+    texts = json.loads((folder / "texts.json").read_bytes())
+    return [list(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
 
 
 def frequencies(weights: Path) -> dict[str, list[float]]:
@@ -93,5 +158,14 @@ if __name__ == "__main__":
     work, folder = sys.argv[1], Path(sys.argv[2])
     if work == "make":
         tiny.make_tiny_llama(folder)
+        tiny.make_tiny_gguf(folder, folder / "tiny.gguf")
     else:
-        print(json.dumps({"losses": losses, "frequencies": frequencies}[work](folder)))
+        works: dict[str, Callable[[Path], Any]] = {
+            "model": lambda weights: {
+                "losses": losses(weights),
+                "frequencies": frequencies(weights),
+            },
+            "probabilities": probabilities,
+            "tokens": tokens,
+        }
+        print(json.dumps(works[work](folder)))

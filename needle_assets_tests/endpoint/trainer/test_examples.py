@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from needle_assets.endpoint.trainer.examples import (
+    beginning,
     encode,
     encode_file,
     load,
+    render,
     save,
     shared_start,
 )
@@ -58,6 +60,28 @@ def test_every_answer_of_a_conversation_is_learned_but_those_of_weight_0(tokeniz
         "<|im_start|>user\n2<|im_end|>\n<|im_start|>assistant\ntwo<|im_end|>\n"
         "<|im_start|>user\n3<|im_end|>\n<|im_start|>assistant\nthree<|im_end|>"
     )
+
+
+def test_prompts_begin_as_llamacpp_begins_them() -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = tiny.byte_tokenizer()
+    messages = tiny.conversation("be short", "say a", "aa")
+    assert beginning(tokenizer) == ""
+    plain = encode(messages, tokenizer, begin=beginning(tokenizer))
+
+    # One that puts a token before every text, where the template does not.
+    tokenizer.bos_token = "<|im_end|>"
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|im_end|> $A", special_tokens=[("<|im_end|>", tokenizer.bos_token_id)]
+    )
+    begun = encode(messages, tokenizer, begin=beginning(tokenizer))
+
+    assert list(begun.ids) == [tokenizer.bos_token_id, *plain.ids]
+    assert list(begun.learned) == [False, *plain.learned]
+    # Where the template begins with it, it is not there twice.
+    rendered = render(messages[:2], tokenizer)
+    assert render(messages[:2], tokenizer, begin="<|im_start|>") == rendered
 
 
 def test_a_line_that_is_no_chat_is_named(tmp_path: Path, tokenizer: Any) -> None:

@@ -1,126 +1,35 @@
 """Whole jobs on a Llama of two layers, by the trainer's own command in its own environment."""
 
-import fcntl
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from needle_assets_tests.endpoint.trainer import tiny
-
-ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "needle_assets" / "endpoint" / "trainer" / "__main__.py"
-PYTHON = Path(os.environ.get("NEEDLE_TRAINER_PYTHON", ROOT / ".venv-train" / "bin" / "python"))
-DEADLINE_S = 120
-
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(),
-    reason=f"{PYTHON} is absent: make trainer, or set NEEDLE_TRAINER_PYTHON to its Python",
+from needle_assets_tests.endpoint.trainer.job import (
+    DEADLINE_S,
+    EXAMPLES,
+    PYTHON,
+    SCRIPT,
+    SYSTEM,
+    environment,
+    in_trainer,
+    lines,
+    locked,
+    make_job,
+    needs_trainer,
+    prepared,
+    run,
+    wait_for,
 )
 
-SYSTEM = "answer in one word"
-EXAMPLES = [(f"say {word}", word * 2) for word in ("a", "bb", "ccc", "d", "ee", "fff", "g", "h")]
+pytestmark = needs_trainer
 STEPS = 12  # 8 examples in batches of 2, three times
-
-
-def environment() -> dict[str, str]:
-    # One thread: sums are taken in one order whatever else the machine does.
-    return {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-
-
-def run(verb: str, job: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PYTHON, SCRIPT, verb, job],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        env=environment(),
-    )
-
-
-def in_trainer(work: str, folder: Path) -> str:
-    done = subprocess.run(
-        [PYTHON, Path(__file__).with_name("in_trainer.py"), work, folder],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        env=environment(),
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny-llama")
-    in_trainer("make", folder)
-    return folder
-
-
-def make_job(
-    folder: Path,
-    weights: Path,
-    *,
-    examples: list[tuple[str, str]] = EXAMPLES,
-    epochs: int = 3,
-    training: dict[str, Any] | None = None,
-) -> Path:
-    """A job's folder as the endpoint leaves it."""
-    folder.mkdir(parents=True)
-    tiny.write_jsonl(folder / "training.jsonl", [tiny.conversation(SYSTEM, *e) for e in examples])
-    tiny.write_jsonl(folder / "validation.jsonl", [tiny.conversation(SYSTEM, "say i", "ii")])
-    spec = {
-        "base": {"name": "tiny", "gguf": None, "weights": str(weights), "context_window": None},
-        "cache": str(folder / "cache"),
-        "training_file": str(folder / "training.jsonl"),
-        "validation_file": str(folder / "validation.jsonl"),
-        "hyperparameters": {
-            "n_epochs": epochs, "batch_size": 2, "learning_rate_multiplier": 2.0,
-        },
-        "seed": 5,
-        "limits": {"epochs": 100_000},
-        "training": {
-            "lora_rank": 4, "learning_rate": 5e-3, "lora_dropout": 0.1, "checkpoint_s": 0,
-            **(training or {}),
-        },
-    }  # fmt: skip
-    (folder / "spec.json").write_text(json.dumps(spec))
-    return folder
-
-
-def prepared(job: Path) -> dict[str, Any]:
-    return dict(json.loads((job / "prepared.json").read_text()))
-
-
-def lines(job: Path, kind: str) -> list[dict[str, Any]]:
-    path = job / "progress.jsonl"
-    text = path.read_text() if path.exists() else ""
-    whole = [json.loads(line) for line in text.split("\n")[:-1] if line]
-    return [line for line in whole if line["type"] == kind]
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen in {DEADLINE_S} s"
-        time.sleep(0.02)
-
-
-def locked(job: Path) -> bool:
-    with (job / "trainer.lock").open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 @pytest.fixture(scope="module")
@@ -208,19 +117,29 @@ def test_a_killed_and_a_stopped_job_go_on_with_the_same_losses(
     assert (job / "adapter.gguf").read_bytes() == (whole / "adapter.gguf").read_bytes()
 
 
-def test_the_loss_is_that_of_transformers_over_the_answers(weights: Path) -> None:
-    found = json.loads(in_trainer("losses", weights))
+@pytest.fixture(scope="module")
+def computed(weights: Path) -> dict[str, Any]:
+    """What `in_trainer.model` finds out."""
+    return dict(json.loads(in_trainer("model", weights)))
+
+
+def test_the_loss_is_that_of_transformers_over_the_answers(computed: dict[str, Any]) -> None:
+    found = computed["losses"]
 
     assert found["apart"] == pytest.approx(found["theirs"], rel=1e-5)
     assert found["shared"] == pytest.approx(found["theirs"], rel=1e-5)
+    assert found["again"] == pytest.approx(found["theirs"], rel=1e-5)
     assert found["apart_gradient"] < 1e-4
     assert found["shared_gradient"] < 1e-4
+    # With checkpointing each of the two blocks is computed for the loss and for its gradient.
+    assert found["again_gradient"] < 1e-4
+    assert found["blocks_computed"] == 4
     assert len(found["adapted"]) == 14
     assert found["frozen"]
 
 
-def test_scaling_is_in_the_model_that_is_loaded(weights: Path) -> None:
-    found = json.loads(in_trainer("frequencies", weights))
+def test_scaling_is_in_the_model_that_is_loaded(computed: dict[str, Any]) -> None:
+    found = computed["frequencies"]
 
     plain = [50_000.0 ** (-index / 4) for index in range(4)]
     assert found["none"] == pytest.approx(plain, rel=1e-5)
@@ -231,44 +150,6 @@ def test_scaling_is_in_the_model_that_is_loaded(weights: Path) -> None:
     assert (found["none_window"], found["linear_window"], found["yarn_window"]) == (
         [128], [512], [512],
     )  # fmt: skip
-
-
-def test_a_long_example_stretches_the_window_and_is_learned_whole(
-    weights: Path, tmp_path: Path
-) -> None:
-    long = ("x" * 300, "end")
-    job = make_job(tmp_path / "job", weights, examples=[*EXAMPLES[:3], long], epochs=1)
-
-    statuses = [run(verb, job).returncode for verb in ("prepare", "train")]
-
-    tokens = tiny.tokens_by_hand(SYSTEM, *long)
-    assert statuses == [0, 0]
-    # 128 doubled is too short for its tokens, doubled twice is enough.
-    assert 256 < tokens <= 512
-    assert prepared(job)["longest_tokens"] == tokens
-    assert prepared(job)["rope"] == {
-        "kind": "linear", "factor": 4.0, "theta": 50_000.0, "original_context": 128,
-    }  # fmt: skip
-    assert prepared(job)["context_window"] == 512
-    result = json.loads((job / "result.json").read_text())
-    counted = [tiny.tokens_by_hand(SYSTEM, *example) for example in [*EXAMPLES[:3], long]]
-    assert result["trained_tokens"] == sum(counted)
-
-
-def test_an_example_over_the_maximum_fails_before_training(weights: Path, tmp_path: Path) -> None:
-    long = ("x" * 300, "end")
-    job = make_job(
-        tmp_path / "job", weights, examples=[*EXAMPLES, long], training={"max_context": 256}
-    )
-
-    done = run("prepare", job)
-
-    tokens = tiny.tokens_by_hand(SYSTEM, *long)
-    assert done.returncode == 2
-    error = prepared(job)["error"]
-    assert (error["code"], error["line"]) == ("context_length_exceeded", 9)
-    assert f"Line 9 of the training file has {tokens} tokens" in error["message"]
-    assert "256" in error["message"]
 
 
 def test_it_ends_when_whoever_started_it_is_killed(
