@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from openai import OpenAI
 
 from needle_assets.endpoint.jobs.runner import Runner
 from needle_assets.finetune.errors import FinetuneError
@@ -69,6 +70,11 @@ def test_a_job_is_created_found_again_and_seen_to_its_end(
     assert None not in [progress.status for progress in told]
 
 
+def submitted_and_awaited(client: OpenAI, asked: JobSpec) -> None:
+    job = submit_job(client, asked, capabilities=EMBEDDED)
+    await_job(client, job.job_id, capabilities=EMBEDDED, sleep=a_moment, deadline_s=60)
+
+
 def test_a_bad_line_is_named_with_the_servers_own_words(tmp_path: Path) -> None:
     training = {"python": fake_trainer(tmp_path / "trainer", steps=STEPS)}
     with endpoint(tmp_path / "home", make_runner=Runner, training=training) as server:
@@ -76,8 +82,7 @@ def test_a_bad_line_is_named_with_the_servers_own_words(tmp_path: Path) -> None:
         # The job may have failed before its submission looks a last time.
         said = r"failed: .*line 1: is not JSON.*(next attempt|with attempt 2)"
         with pytest.raises(FinetuneError, match=said):
-            job = submit_job(client, spec(server, b"no json\n" * 12), capabilities=EMBEDDED)
-            await_job(client, job.job_id, capabilities=EMBEDDED, sleep=a_moment, deadline_s=60)
+            submitted_and_awaited(client, spec(server, b"no json\n" * 12))
         [failed] = client.fine_tuning.jobs.list().data
         assert failed.status == "failed"
 
