@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from needle_assets.chat.answers import Answer, filled_in
-from needle_assets.chat.batch_calls import PASSING, UNPAID
 from needle_assets.chat.client import Request
 from needle_assets.chat.errors import ChatError
 from needle_assets.chat.problems import Server, failed
+from needle_assets.chat.remote import may_pass
 
 URL = "/v1/chat/completions"
 
@@ -137,9 +137,7 @@ def _failed(blank: Answer, status: int, body: object, server: Server) -> BatchAn
     said = str(told.get("message") if isinstance(told, dict) else told)[:_SAID]
     response = httpx2.Response(status, request=httpx2.Request("POST", server.base_url))
     error = kind(said, response=response, body=told)
-    unpaid = status == 402 or error.code in UNPAID
-    passing = (status >= 500 or status in PASSING) and not unpaid
-    return BatchAnswer(failed(blank, error, server), passing)
+    return BatchAnswer(failed(blank, error, server), may_pass(error))
 
 
 def _completion(body: object) -> object:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
-from needle_assets.chat.batch_calls import Calls, Trouble, growing_pauses, with_id
+from needle_assets.chat.batch_calls import Calls
 from needle_assets.chat.batch_records import METADATA_KEY, BatchRecord, Label, record_of
 from needle_assets.chat.errors import ChatError
+from needle_assets.chat.remote import Trouble, growing_pauses, with_id
 from needle_assets.storage import exclusive, write_json
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from upath import UPath
 
 from needle_assets.chat.answers import Answer
-from needle_assets.chat.batch_calls import Calls, Clock, Sleep
+from needle_assets.chat.batch_calls import Calls
 from needle_assets.chat.batch_collect import Collected, collect
 from needle_assets.chat.batch_lines import (
     BatchAnswer,
@@ -43,6 +43,7 @@ from needle_assets.chat.clients import public_address
 from needle_assets.chat.errors import ChatError
 from needle_assets.chat.journal import Journal
 from needle_assets.chat.problems import Server
+from needle_assets.chat.remote import Clock, Sleep
 
 if TYPE_CHECKING:
     from openai import OpenAI

@@ -16,12 +16,13 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 def retry_after_s(headers: Mapping[str, str], now: datetime.datetime) -> float | None:
     """Seconds that a server wants to be left alone; None where it does not say.
 
-    ``retry-after-ms`` goes before ``retry-after``, which is in seconds or an HTTP date.
+    ``retry-after-ms`` goes before ``retry-after``, which is in seconds or an HTTP date: by the
+    server's own clock, where it tells what that shows.
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return milliseconds / 1000
-    return duration_s(headers.get("retry-after", ""), now)
+    return duration_s(headers.get("retry-after", ""), _time(headers.get("date", "")) or now)
 
 
 def duration_s(text: str, now: datetime.datetime) -> float | None:

@@ -111,7 +111,7 @@ def failed(
         text = f"no answer within {server.timeout_s:g} s"
     elif isinstance(problem, APIConnectionError):
         text = f"no connection: {problem.__cause__ or problem.message}"
-    return dataclasses.replace(blank, error=_public(text, server), error_type=kind)
+    return dataclasses.replace(blank, error=public(text, server.api_key), error_type=kind)
 
 
 async def fatal_error(
@@ -165,7 +165,7 @@ async def fatal_error(
     if down and first:
         return ChatError(
             f"nobody answers at {url}, where {advice.model} should be "
-            f"({_public(str(problem.__cause__ or problem), server)}); {advice.address}"
+            f"({public(str(problem.__cause__ or problem), server.api_key)}); {advice.address}"
         )
     return None
 
@@ -205,10 +205,10 @@ def stays_down(failures: int, probes: int, last: Answer, server: Server, path: P
     )
 
 
-def _public(text: str, server: Server) -> str:
+def public(text: str, api_key: str) -> str:
     """What a server says, without the key and not too long."""
-    if len(server.api_key) >= _SECRET_LENGTH:
-        text = text.replace(server.api_key, "[key]")
+    if len(api_key) >= _SECRET_LENGTH:
+        text = text.replace(api_key, "[key]")
     return text[:_MESSAGE_LENGTH]
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from upath import UPath
 
-from needle_assets.chat.batch_calls import Clock, Sleep
 from needle_assets.chat.batch_lines import Limits
 from needle_assets.chat.batch_records import BatchReceipt
 from needle_assets.chat.batches import BatchRound, BatchWork
 from needle_assets.chat.client import Request
 from needle_assets.chat.clients import openai_client
 from needle_assets.chat.errors import ChatError
+from needle_assets.chat.remote import Clock, Sleep
 from needle_assets.evaluation.errors import EvaluationError
 from needle_assets.evaluation.journal import Answer, Journal
 from needle_assets.evaluation.registry import ModelEntry

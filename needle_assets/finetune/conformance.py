@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from needle_assets.chat.clients import MAX_RETRIES, NO_KEY, openai_client
+from needle_assets.chat.problems import public
 from needle_assets.finetune import conformance_files, conformance_jobs, conformance_tuned
 from needle_assets.finetune.conformance_bench import Bench, FailedCheck, Level, SkippedCheck
-from needle_assets.finetune.endpoint_errors import public
 from needle_assets.finetune.providers import Capabilities, provider_of
 
 Outcome = Literal["passed", "failed", "skipped"]
@@ -126,11 +126,11 @@ def _run(name: str, run: Callable[[Bench], None], bench: Bench) -> CheckResult:
     except SkippedCheck as reason:
         return CheckResult(name, "skipped", str(reason))
     except FailedCheck as reason:
-        return CheckResult(name, "failed", public(bench.client, reason))
+        return CheckResult(name, "failed", public(str(reason), bench.client.api_key))
     except Exception as error:
         # The SDK passes on what came, of whatever shape: a missing field shows only at its use,
         # and a broken stream as an error of what lies below the SDK.
-        said = public(bench.client, error)
+        said = public(str(error), bench.client.api_key)
         return CheckResult(name, "failed", f"{type(error).__name__}: {said}")
     return CheckResult(name, "passed")
 

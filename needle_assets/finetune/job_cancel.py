@@ -3,7 +3,8 @@
 import time
 from typing import TYPE_CHECKING
 
-from needle_assets.finetune.job_calls import Calls, Clock, Sleep, Trouble, growing_pauses, with_id
+from needle_assets.chat.remote import Clock, Sleep, Trouble, growing_pauses, with_id
+from needle_assets.finetune.job_calls import Calls
 from needle_assets.finetune.job_records import ENDED, status_of
 from needle_assets.finetune.providers import UNKNOWN, Capabilities, Status
 
@@ -30,13 +31,17 @@ def cancel_job(
     Raises:
         FinetuneError: there is no such job, the server refuses, or did not answer in time.
     """
-    calls = Calls(client, sleep=sleep, clock=clock, request_timeout_s=request_timeout_s)
-    return cancelled(calls, job_id, capabilities, patience_s=patience_s)
+    calls = Calls(
+        client,
+        sleep=sleep,
+        clock=clock,
+        request_timeout_s=request_timeout_s,
+        patience_s=patience_s,
+    )
+    return cancelled(calls, job_id, capabilities)
 
 
-def cancelled(
-    calls: Calls, job_id: str, provider: Capabilities, *, patience_s: float
-) -> Status | None:
+def cancelled(calls: Calls, job_id: str, provider: Capabilities) -> Status | None:
     """`cancel_job` for those who have their `Calls` already."""
     aim = f"cancel the job {job_id}"
     started, pauses = calls.clock(), growing_pauses()
@@ -53,7 +58,6 @@ def cancelled(
             calls.steady(
                 f"tell how the job {job_id} stands",
                 lambda client: with_id(client.fine_tuning.jobs.retrieve(job_id)),
-                patience_s=patience_s,
             ),
             provider,
         )
@@ -61,7 +65,4 @@ def cancelled(
             return status
         if not trouble.passing:
             raise calls.refusal(aim, trouble)
-        pause = max(next(pauses), trouble.retry_after_s or 0.0)
-        if calls.clock() + pause - started > patience_s:
-            raise calls.out_of_patience(aim, trouble)
-        calls.sleep(pause)
+        calls.bear(aim, trouble, next(pauses), since=started)

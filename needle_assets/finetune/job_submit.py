@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
+from needle_assets.chat.remote import Clock, Sleep, Trouble, growing_pauses, with_id
 from needle_assets.finetune.errors import FinetuneError
-from needle_assets.finetune.job_calls import Calls, Clock, Sleep, Trouble, growing_pauses, with_id
+from needle_assets.finetune.job_calls import Calls
 from needle_assets.finetune.job_cancel import cancelled
 from needle_assets.finetune.job_records import (
     ENDED,
@@ -79,8 +80,14 @@ def submit_job(
             failed or was cancelled, in which case it says how to pay for another one.
         StorageError: another run is submitting this spec, or the notes cannot be written.
     """
-    calls = Calls(client, sleep=sleep, clock=clock, request_timeout_s=request_timeout_s)
-    submission = _Submission(calls, spec, capabilities, notes, patience_s, lag_s)
+    calls = Calls(
+        client,
+        sleep=sleep,
+        clock=clock,
+        request_timeout_s=request_timeout_s,
+        patience_s=patience_s,
+    )
+    submission = _Submission(calls, spec, capabilities, notes, lag_s)
     with submission.alone():
         return submission.run(creates, before_create)
 
@@ -108,8 +115,14 @@ def withdraw_job(
         FinetuneError: the server refuses or does not answer.
         StorageError: another run is submitting this spec.
     """
-    calls = Calls(client, sleep=sleep, clock=clock, request_timeout_s=request_timeout_s)
-    submission = _Submission(calls, spec, capabilities, notes, patience_s, lag_s)
+    calls = Calls(
+        client,
+        sleep=sleep,
+        clock=clock,
+        request_timeout_s=request_timeout_s,
+        patience_s=patience_s,
+    )
+    submission = _Submission(calls, spec, capabilities, notes, lag_s)
     with submission.alone():
         return submission.withdraw()
 
@@ -123,7 +136,6 @@ class _Submission:
         spec: JobSpec,
         provider: Capabilities,
         notes: UPath | Path | None,
-        patience_s: float,
         lag_s: float,
     ) -> None:
         self._calls = calls
@@ -131,7 +143,6 @@ class _Submission:
         self._provider = provider
         self._mark = fingerprint(spec)
         self._note = None if notes is None else UPath(notes) / f"{self._mark[:16]}.json"
-        self._patience_s = patience_s
         self._lag_s = lag_s
         self._filters = provider.metadata_filter is True
         self._request = job_request(spec, provider, self._mark)
@@ -180,10 +191,7 @@ class _Submission:
                 if trouble.status == 429 and trouble.passing:
                     self._forget_note()
                     busy_since = min(busy_since, self._calls.clock())
-                    pause = max(next(pauses), trouble.retry_after_s or 0.0)
-                    if self._calls.clock() + pause - busy_since > self._patience_s:
-                        raise self._calls.out_of_patience("take the job", trouble) from None
-                    self._calls.sleep(pause)
+                    self._calls.bear("take the job", trouble, next(pauses), since=busy_since)
                 elif trouble.passing:
                     unclear, patient = unclear + 1, True
                 elif not self._simplified(trouble):
@@ -251,14 +259,13 @@ class _Submission:
 
     def _matches(self) -> list[Any]:
         """The spec's jobs, newest first, and the one that the note names."""
-        jobs = self._calls.pages("list its jobs", self._list, patience_s=self._patience_s)
+        jobs = self._calls.pages("list its jobs", self._list)
         matches = [job for job in jobs if self._is_ours(job)]
         noted = self._noted_id()
         if noted and all(match.id != noted for match in matches):
             job = self._calls.steady(
                 f"tell how the job {noted} stands",
                 lambda client: _retrieved(client, noted),
-                patience_s=self._patience_s,
             )
             matches += [] if job is None else [job]
         return matches
@@ -316,7 +323,7 @@ class _Submission:
         return kept
 
     def _cancel(self, job_id: str) -> None:
-        cancelled(self._calls, job_id, self._provider, patience_s=self._patience_s)
+        cancelled(self._calls, job_id, self._provider)
         self._cancelled.append(job_id)
 
     def _refuse_ended(self, ended: Sequence[Any]) -> None:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from needle_assets.chat.remote import Clock, Sleep, Trouble, growing_pauses, with_id
 from needle_assets.finetune.curve import Curve, curve_of_result_file, merged
 from needle_assets.finetune.errors import FinetuneError
-from needle_assets.finetune.job_calls import Calls, Clock, Sleep, Trouble, growing_pauses, with_id
+from needle_assets.finetune.job_calls import Calls
 from needle_assets.finetune.job_records import (
     ENDED,
     WAITING,
@@ -77,12 +78,17 @@ def await_job(
             there; its model is gone; the deadline is over; or the server refuses or does not
             answer. The message says which, with the server's own reason, and what to do.
     """
-    calls = Calls(client, sleep=sleep, clock=clock, request_timeout_s=request_timeout_s)
+    calls = Calls(
+        client,
+        sleep=sleep,
+        clock=clock,
+        request_timeout_s=request_timeout_s,
+        patience_s=patience_s,
+    )
     return _Wait(calls, job_id, capabilities, now).run(
         on_progress,
         deadline_s=deadline_s,
         stuck_after_s=stuck_after_s,
-        patience_s=patience_s,
         raise_when_paused=raise_when_paused,
     )
 
@@ -105,13 +111,12 @@ class _Wait:
         *,
         deadline_s: float,
         stuck_after_s: float,
-        patience_s: float,
         raise_when_paused: bool,
     ) -> FinishedJob:
         moving_since = self._started
         while True:
             left = self._started + deadline_s - self._calls.clock()
-            job = self._poll(min(patience_s, max(left, 0.0)))
+            job = self._poll(min(self._calls.patience_s, max(left, 0.0)))
             status = status_of(job, self._provider)
             self._events.fetch()
             if on_progress is not None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from needle_assets.chat.remote import UNREADABLE
 from needle_assets.finetune.dataset import Dataset
-from needle_assets.finetune.endpoint_errors import UNREADABLE, endpoint_error
+from needle_assets.finetune.endpoint_errors import endpoint_error
 from needle_assets.finetune.errors import FinetuneError
 from needle_assets.finetune.examine import examine
 from needle_assets.finetune.prices import PriceTable

@@ -13,13 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from upath import UPath
 
 from needle_assets.chat.clients import public_address
+from needle_assets.chat.remote import UNREADABLE, asked_to_wait_s, may_pass
 from needle_assets.finetune.dataset import Dataset
-from needle_assets.finetune.endpoint_errors import (
-    UNREADABLE,
-    endpoint_error,
-    may_pass,
-    retry_after_s,
-)
+from needle_assets.finetune.endpoint_errors import endpoint_error
 from needle_assets.finetune.errors import FinetuneError
 from needle_assets.finetune.preflight import Preflight, Quote
 from needle_assets.storage import write_atomic
@@ -199,7 +195,7 @@ class _Sender:
 
 def _seconds(error: Exception, attempt: int) -> float:
     """How long to wait: as the server says, else longer each time."""
-    asked = retry_after_s(error)
+    asked = asked_to_wait_s(error)
     if asked is not None and asked <= _LONGEST_PAUSE_S:
         return asked
     return min(2.0 ** (attempt - 1) / 2, _LONGEST_PAUSE_S)

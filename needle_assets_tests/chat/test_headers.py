@@ -44,6 +44,14 @@ def test_what_is_no_duration_says_nothing(text: str) -> None:
         ({"retry-after-ms": "1500", "retry-after": "3"}, 1.5),
         ({"retry-after-ms": "soon", "retry-after": "3"}, 3),
         ({"retry-after": "Sun, 22 Nov 2026 12:00:10 GMT"}, 10),
+        # Our own clock is an hour behind the server's.
+        (
+            {
+                "retry-after": "Sun, 22 Nov 2026 13:00:10 GMT",
+                "date": "Sun, 22 Nov 2026 13:00:00 GMT",
+            },
+            10,
+        ),
         ({"retry-after": "later"}, None),
     ],
 )

@@ -1,7 +1,8 @@
 import pytest
 
 from needle_assets.chat.clients import openai_client
-from needle_assets.finetune.endpoint_errors import UNREADABLE, endpoint_error
+from needle_assets.chat.remote import UNREADABLE
+from needle_assets.finetune.endpoint_errors import endpoint_error
 from needle_assets_tests.support.scripted_server import (
     Fault,
     Garble,

@@ -243,7 +243,7 @@ def test_a_failed_job_gives_its_servers_reason_without_the_key(
     job = job_with(server, "running", Failed("server_error", said))
     with pytest.raises(FinetuneError) as caught:
         wait(client, job, time)
-    assert f"{job.body['id']} at {server.base_url}/ failed: server_error: upstream refused" in str(
+    assert f"{job.body['id']} at {server.base_url} failed: server_error: upstream refused" in str(
         caught.value
     )
     assert server.api_key not in str(caught.value)
