@@ -21,6 +21,7 @@ from pydantic import (
 
 from needle_assets.endpoint.errors import EndpointError
 from needle_assets.endpoint.rope import RopeKind
+from needle_assets.endpoint.serving.llamacpp_server import Attention
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 
@@ -96,6 +97,10 @@ class ServingConfig(_Part):
     threads: int | None = Field(default=None, ge=1)
     prefix_cache: bool = True
     """Whether a prompt is computed from where it differs from the last one; off only to measure."""
+    attention: Attention = "auto"
+    """llama.cpp's kernels. Flash computes new prompts faster and holds less memory; on a processor
+    plain answers several questions about one prompt faster, and auto takes it up to 8,192 tokens.
+    """
     startup_timeout_s: float = Field(default=120.0, gt=0)
 
 

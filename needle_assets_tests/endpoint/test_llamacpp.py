@@ -18,7 +18,13 @@ import pytest
 
 from needle_assets.endpoint.errors import EndpointError
 from needle_assets.endpoint.rope import Rope
+from needle_assets.endpoint.serving.grammar import compact_grammar
 from needle_assets.endpoint.serving.llamacpp import ServedModel, serve_llamacpp
+from needle_assets.endpoint.serving.llamacpp_server import (
+    Attention,
+    ServerOptions,
+    llama_parameters,
+)
 from needle_assets.settings import bundled_model
 from needle_assets_tests.endpoint.serving.adapters import random_adapter
 
@@ -103,6 +109,59 @@ def test_answers_in_the_schema_and_reuses_the_prefix(server: ServedModel) -> Non
     prompt_tokens = second["usage"]["prompt_tokens"]
     cached_tokens = second["usage"]["prompt_tokens_details"]["cached_tokens"]
     assert prompt_tokens - 20 < cached_tokens < prompt_tokens
+
+
+@pytest.mark.model
+def test_guesses_do_not_depend_on_what_the_slot_answered_before(model: Path) -> None:
+    names = ("ada brackwater", "bruno dunmere", "clara eastlake")
+    facts = {name: f"{name} was born on 3 may 1911 in hull . " * 3 for name in names}
+    keys = ("born_on_the_day", "born_in_the_month", "born_in_the_year")
+    form = json.dumps(dict.fromkeys(keys, 0), separators=(",", ":"))
+    schema = {
+        "type": "object",
+        "properties": {key: {"type": "integer"} for key in keys},
+        "required": [*keys],
+        "additionalProperties": False,
+    }
+
+    def guessed_right(served: ServedModel, name: str) -> int:
+        question = f"Answer as in {form}. {facts[name]}When was {name} born?"
+        grammar = compact_grammar(schema)
+        body = {"messages": ask(question), "max_tokens": 60, "grammar": grammar}
+        return int(post(served, body)["timings"]["draft_n_accepted"])
+
+    with serve_llamacpp(model, model_id="s", context_window=WINDOW, api_key=KEY) as served:
+        fresh = guessed_right(served, names[0])
+        for name in names[1:]:
+            guessed_right(served, name)
+        again = guessed_right(served, names[0])
+
+    assert fresh > 8
+    assert again == fresh
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("window", "asked", "device", "used"),
+    [
+        (8192, "auto", "CPU", "DISABLED"),
+        (8193, "auto", "CPU", "AUTO"),
+        (512, "auto", "GPU", "AUTO"),
+        (512, "plain", "GPU", "DISABLED"),
+        (512, "flash", "CPU", "ENABLED"),
+    ],
+)
+def test_a_processor_reads_short_windows_with_the_plain_kernels(
+    window: int, asked: Attention, device: str, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xllamacpp = pytest.importorskip("xllamacpp", reason="it comes with the `local` extra")
+    kind = getattr(xllamacpp.ggml_backend_dev_type, f"GGML_BACKEND_DEVICE_TYPE_{device}")
+    monkeypatch.setattr(xllamacpp, "get_device_info", lambda: [{"type": kind}])
+    options = ServerOptions("m.gguf", "m", window, 1, None, None, attention=asked)
+
+    chosen = llama_parameters(options).flash_attn_type
+
+    assert chosen == getattr(xllamacpp.llama_flash_attn_type, f"LLAMA_FLASH_ATTN_TYPE_{used}")
 
 
 @pytest.mark.model

@@ -17,6 +17,7 @@ import psutil
 
 from needle_assets.endpoint.rope import Rope
 from needle_assets.endpoint.serving.llamacpp import ServedModel, serve_llamacpp
+from needle_assets.endpoint.serving.llamacpp_server import Attention
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class EngineSpec:
     startup_timeout_s: float
     log_path: Path
     prefix_cache: bool = True
+    attention: Attention = "auto"
 
 
 class Engine(Protocol):
@@ -88,6 +90,7 @@ class LlamaCpp:
                     rope=spec.rope,
                     shrink=spec.rope is None,
                     prefix_cache=spec.prefix_cache,
+                    attention=spec.attention,
                 )
             )
             self._stack = stack.pop_all()
@@ -127,7 +130,7 @@ def start_llamacpp(spec: EngineSpec) -> Engine:
 
 def fingerprint(spec: EngineSpec, adapter: Path | None) -> str:
     """What OpenAI calls system_fingerprint: answers with the same one and seed are comparable."""
-    facts = [_version(), str(spec.rope), str(spec.context_window)]
+    facts = [_version(), str(spec.rope), str(spec.context_window), spec.attention]
     for path in (spec.gguf, adapter):
         if path is not None:
             with contextlib.suppress(OSError):

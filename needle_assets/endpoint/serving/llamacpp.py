@@ -20,7 +20,7 @@ from typing import IO, cast
 
 from needle_assets.endpoint.errors import EndpointError
 from needle_assets.endpoint.rope import Rope
-from needle_assets.endpoint.serving.llamacpp_server import ServerOptions
+from needle_assets.endpoint.serving.llamacpp_server import Attention, ServerOptions
 
 __all__ = ["EndpointError", "ServedModel", "serve_llamacpp"]
 
@@ -61,6 +61,7 @@ def serve_llamacpp(
     rope: Rope | None = None,
     shrink: bool = False,
     prefix_cache: bool = True,
+    attention: Attention = "auto",
 ) -> Iterator[ServedModel]:
     """Serve a GGUF model on a free loopback port for the length of the block.
 
@@ -84,6 +85,7 @@ def serve_llamacpp(
         rope: how positions are stretched; the window may then be larger than the model's own.
         shrink: where the model's own window is smaller than asked for, serve that.
         prefix_cache: False computes every prompt whole.
+        attention: the kernels; auto takes what is faster for questions about one long prompt.
 
     Raises:
         EndpointError: a model file or xllamacpp is missing, the model or an adapter cannot be
@@ -106,6 +108,7 @@ def serve_llamacpp(
         [str(path.absolute()) for path in adapters],
         rope.model_dump() if rope else None,
         prefix_cache,
+        attention,
     )
     with _open_log(log_path) as log:
         start = log.seek(0, 2)

@@ -103,4 +103,5 @@ class Targets:
             startup_timeout_s=serving.startup_timeout_s,
             log_path=self._config.home / "logs" / f"llamacpp-{key.slug}.log",
             prefix_cache=serving.prefix_cache,
+            attention=serving.attention,
         )
