@@ -53,6 +53,9 @@ NOT_ANSWERED = "NotAnswered"
 
 OpenJournal = Callable[[], AbstractContextManager[Journal]]
 
+BeforeCreate = Callable[[Sequence[Request], int], None]
+"""Given what is about to be asked, and how many answers of the round are paid for already."""
+
 
 @dataclasses.dataclass(frozen=True)
 class BatchWork:
@@ -123,7 +126,7 @@ class BatchRound:
         *,
         before: BatchReceipt | None = None,
         again: bool = True,
-        before_create: Callable[[Sequence[Request]], None] | None = None,
+        before_create: BeforeCreate | None = None,
     ) -> BatchReceipt:
         """Have a batch for everything that the journal has no answer to.
 
@@ -135,8 +138,8 @@ class BatchRound:
             journal: what was answered before; answers of ended batches are added to it.
             before: a receipt of the round, whose batches a list may not show any more.
             again: whether what failed for good is asked again, too.
-            before_create: called with what is going to be asked, before the first create; what it
-                raises passes through, and nothing is created.
+            before_create: called before the first create; what it raises passes through, and
+                nothing is created.
 
         Returns:
             All batches of the round, those of earlier attempts included.
@@ -171,7 +174,9 @@ class BatchRound:
                 return receipt
             missing = [(label, part) for label, part in planned if label.fingerprint not in there]
             if missing and before_create is not None:
-                before_create([request for _, part in missing for request in part])
+                # One that still goes on may answer all that it was asked.
+                paid = sum(batch.completed if batch.ended else batch.requests for batch in known)
+                before_create([request for _, part in missing for request in part], paid)
             made = [self._created(label, part, parameters) for label, part in missing]
         return self._receipt([*known, *made])
 
@@ -213,7 +218,7 @@ class BatchRound:
         attempts: int = 3,
         on_progress: Callable[[int, int], None] | None = None,
         on_submit: Callable[[BatchReceipt], None] | None = None,
-        before_create: Callable[[Sequence[Request]], None] | None = None,
+        before_create: BeforeCreate | None = None,
     ) -> BatchReceipt:
         """Wait for the batches, and ask what they left open in further ones.
 

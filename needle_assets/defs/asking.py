@@ -16,6 +16,7 @@ from needle_assets.defs.journals import journal_epoch, journal_folder
 from needle_assets.defs.partitions import current_sweep
 from needle_assets.defs.planning import plan_partition
 from needle_assets.defs.progress import ProgressFactory
+from needle_assets.defs.provenance import changed_inputs
 from needle_assets.defs.resources import Models, Tokenizer
 from needle_assets.evaluation.calibration import asked, sweep_questions
 from needle_assets.evaluation.client import answers_table, ask_all, unanswered
@@ -52,10 +53,39 @@ def bios_of(test: pa.Table) -> pa.ChunkedArray:
     return pa.chunked_array([*test["bio_id"].chunks, *fillers.chunks], pa.string())
 
 
+def look_before_asking(
+    context: dg.OpExecutionContext,
+    haystacks: pa.Table,
+    asked: Sequence[Question],
+    paid: int = 0,
+    *,
+    settings: Settings,
+    models: Models,
+    tokenizer: Tokenizer,
+) -> None:
+    """Refuse to begin a round about haystacks of the past, then `quote`; arguments are its.
+
+    Its answers would be in no mean, and where they came from could not be told. A round that has
+    begun goes on: it is paid for.
+
+    Raises:
+        EvaluationError: what the haystacks were built from has changed since; or as `quote`.
+    """
+    length, _ = current_sweep(context)
+    stale = changed_inputs(context.instance, str(length))
+    if stale and not paid and len(asked) == len(questions_of(haystacks)):
+        raise EvaluationError(
+            f"{' and '.join(stale)} changed since the haystacks of {length} were built; "
+            f"materialize haystacks at {length} again; nothing was sent"
+        )
+    quote(context, haystacks, asked, paid, settings=settings, models=models, tokenizer=tokenizer)
+
+
 def quote(
     context: dg.OpExecutionContext,
     haystacks: pa.Table,
     asked: Sequence[Question],
+    paid: int = 0,
     *,
     settings: Settings,
     models: Models,
@@ -70,6 +100,7 @@ def quote(
         context: of an op of one partition.
         haystacks: of the partition.
         asked: the questions without an answer.
+        paid: how many the round's batches have answered already: they count, too.
         settings: name the store and the caps.
         models: the registered ones.
         tokenizer: the reference tokenizer.
@@ -98,13 +129,19 @@ def quote(
         plan.requests,
         plan,
     )
-    _check_caps(plan, asked, entry, settings)
+    try:
+        _check_caps(plan, len(asked) + paid, entry, settings)
+    except EvaluationError as error:
+        if not paid:
+            raise
+        raise EvaluationError(
+            f"{paid} questions were answered in batches, and {len(asked)} would be asked in "
+            f"another one: {error}; answers that came are kept"
+        ) from None
 
 
-def _check_caps(
-    plan: Plan, asked: Sequence[Question], entry: ModelEntry, settings: Settings
-) -> None:
-    share = min(1.0, len(asked) / max(1, plan.requests))
+def _check_caps(plan: Plan, asked: int, entry: ModelEntry, settings: Settings) -> None:
+    share = asked / max(1, plan.requests)
     usd = plan.usd_at_most if entry.batch else plan.usd
     of_asked = dataclasses.replace(
         plan,
@@ -113,10 +150,10 @@ def _check_caps(
     )
     check_affordable([of_asked], settings.max_cost_usd)
     cap = settings.eval_max_tokens
-    tokens = round(share * plan.prompt_tokens) + len(asked) * settings.answer_tokens
+    tokens = round(share * plan.prompt_tokens) + asked * settings.answer_tokens
     if entry.batch and cap is not None and tokens > cap:
         raise EvaluationError(
-            f"{len(asked)} questions to {plan.model} at {plan.context_length:,} in a batch may "
+            f"{asked} questions to {plan.model} at {plan.context_length:,} in a batch may "
             f"come to {tokens:,} tokens, more than the {cap:,} of NEEDLE_EVAL_MAX_TOKENS, and "
             "nothing stops a batch at a cap; raise it, or register the model without --batch to "
             "ask as far as it goes; nothing was sent"

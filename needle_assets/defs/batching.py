@@ -16,14 +16,18 @@ from needle_assets.defs.journals import journal_epoch, journal_folder
 from needle_assets.defs.partitions import current_sweep
 from needle_assets.defs.progress import ProgressFactory
 from needle_assets.defs.resources import Models
-from needle_assets.evaluation.batch import BatchReceipt, BatchSweep, batch_sweep, end_round
+from needle_assets.evaluation.batch import (
+    BatchReceipt,
+    BatchSweep,
+    BeforeCreate,
+    batch_sweep,
+    end_round,
+)
 from needle_assets.evaluation.journal import Answer, Journal, open_journal
 from needle_assets.evaluation.registry import fits
 from needle_assets.evaluation.requests import Question
 from needle_assets.labels.biography import BIOGRAPHY_TASK
 from needle_assets.settings import Settings
-
-BeforeCreate = Callable[[Sequence[Question]], None]
 
 
 def batched(context: dg.OpExecutionContext, models: Models) -> bool:
@@ -55,8 +59,7 @@ def submit(
         questions: all of the partition.
         settings: of the project.
         models: the registered ones.
-        before_create: called with the questions that are about to be paid for; what it raises
-            passes through, and nothing is created.
+        before_create: what it raises passes through, and nothing is created.
 
     Raises:
         EvaluationError: the server refuses, does not answer, or has no batches.

@@ -10,6 +10,7 @@ from needle_assets import __version__
 from needle_assets.defs.labeling import resolved_labeler
 from needle_assets.defs.resources import Tokenizer
 from needle_assets.evaluation.errors import EvaluationError
+from needle_assets.evaluation.registry import ModelEntry
 from needle_assets.evaluation.report import Provenance
 from needle_assets.settings import Settings
 
@@ -41,32 +42,56 @@ def version_tag(made: dg.AssetMaterialization | None, tag: str) -> str | None:
     return (made.tags or {}).get(tag) if made else None
 
 
-def of_current_haystacks(
-    instance: dg.DagsterInstance, results: Mapping[str, pa.Table]
-) -> tuple[list[pa.Table], list[str]]:
-    """Results about today's haystacks and labels, and the partitions of those that are not.
+def changed_inputs(instance: dg.DagsterInstance, context_length: str) -> list[str]:
+    """What the haystacks of a length were built from and is not what it was, by asset key.
 
-    Means of different corpora or designs must not stand on one curve.
+    None where the instance does not know of such haystacks.
+    """
+    built = latest(instance, "haystacks", context_length)
+    return [
+        asset
+        for asset in ("anonymized_bios", "needle_labels")
+        if built is not None
+        and version_tag(built, f"{INPUT_VERSION}{asset}")
+        != version_tag(latest(instance, asset), DATA_VERSION)
+    ]
+
+
+def of_today(
+    instance: dg.DagsterInstance,
+    results: Mapping[str, pa.Table],
+    entries: Mapping[str, ModelEntry],
+) -> tuple[list[pa.Table], list[str]]:
+    """Results of today's models about today's haystacks, and the partitions of the others.
+
+    Means of different corpora or designs must not stand on one curve, nor those of two models that
+    had one slug in turn.
+
+    Args:
+        instance: knows the haystacks.
+        results: ``eval_results`` by partition key.
+        entries: the registry's entries by slug. A slug that left it stands for what it did last.
 
     Raises:
         EvaluationError: no results are left.
     """
-    labels = version_tag(latest(instance, "needle_labels"), DATA_VERSION)
     current, outdated = [], []
     for partition, table in results.items():
-        built = latest(instance, "haystacks", partition.split("|")[0])
-        asked = table["haystacks_version"].slice(0, 1).to_pylist()
+        length, slug = partition.split("|")
+        haystacks = {version_tag(latest(instance, "haystacks", length), DATA_VERSION)}
+        models = {entries[slug].identity} if slug in entries else {*table["entry"].to_pylist()}
         if (
-            asked == [version_tag(built, DATA_VERSION)]
-            and version_tag(built, f"{INPUT_VERSION}needle_labels") == labels
+            {*table["haystacks_version"].to_pylist()} == haystacks
+            and {*table["entry"].to_pylist()} == models
+            and not changed_inputs(instance, length)
         ):
             current.append(table)
         else:
             outdated.append(partition)
     if not current:
         why = (
-            f"{', '.join(outdated)} was asked about earlier haystacks or labels; materialize "
-            "haystacks and then eval_results again"
+            f"{', '.join(outdated)} was asked about earlier haystacks or labels, or of a model "
+            "whose entry changed since; materialize haystacks and then eval_results again"
             if outdated
             else "nothing was evaluated yet; materialize eval_results first"
         )

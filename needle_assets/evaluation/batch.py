@@ -12,6 +12,7 @@ from pathlib import Path
 
 from upath import UPath
 
+from needle_assets.chat import batches
 from needle_assets.chat.batch_lines import Limits
 from needle_assets.chat.batch_records import BatchReceipt
 from needle_assets.chat.batches import BatchRound, BatchWork
@@ -25,7 +26,10 @@ from needle_assets.evaluation.registry import ModelEntry
 from needle_assets.evaluation.requests import Question, parameters_of, request_of, server_of
 from needle_assets.labels.task import Task
 
-__all__ = ["BatchReceipt", "BatchSweep", "batch_sweep", "end_round"]
+__all__ = ["BatchReceipt", "BatchSweep", "BeforeCreate", "batch_sweep", "end_round"]
+
+BeforeCreate = Callable[[Sequence[Question], int], None]
+"""Given the questions that are about to be paid for, and how many of the round are already."""
 
 _REQUEST_S = 60.0
 """Deadline of the small requests about a batch: no model works while one waits."""
@@ -48,14 +52,13 @@ class BatchSweep:
         self,
         journal: Journal,
         *,
-        before_create: Callable[[Sequence[Question]], None] | None = None,
+        before_create: BeforeCreate | None = None,
     ) -> BatchReceipt:
         """Have a batch for every question that the journal has no answer to.
 
         Args:
             journal: of the round; answers of batches that ended before are added to it.
-            before_create: called with the questions that are about to be paid for; what it raises
-                passes through, and nothing is created.
+            before_create: what it raises passes through, and nothing is created.
 
         Raises:
             EvaluationError: the server refuses, does not answer, or has no batches.
@@ -73,7 +76,7 @@ class BatchSweep:
         attempts: int = 3,
         on_progress: Callable[[int, int], None] | None = None,
         on_submit: Callable[[BatchReceipt], None] | None = None,
-        before_create: Callable[[Sequence[Question]], None] | None = None,
+        before_create: BeforeCreate | None = None,
     ) -> BatchReceipt:
         """Wait for the batches, and ask in further ones what expired or got lost.
 
@@ -121,16 +124,16 @@ class BatchSweep:
         """Cancel the batches that go on, and return their ids; what is answered is paid for."""
         return self._asking.cancel(receipt)
 
-    def _of_questions(
-        self, before_create: Callable[[Sequence[Question]], None] | None
-    ) -> Callable[[Sequence[Request]], None] | None:
+    def _of_questions(self, before_create: BeforeCreate | None) -> batches.BeforeCreate | None:
         if before_create is None:
             return None
         by_key = {
             request.key: question
             for question, request in zip(self._questions, self._requests, strict=True)
         }
-        return lambda requests: before_create([by_key[request.key] for request in requests])
+        return lambda requests, paid: before_create(
+            [by_key[request.key] for request in requests], paid
+        )
 
 
 @contextmanager

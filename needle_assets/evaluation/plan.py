@@ -110,6 +110,8 @@ def plan_evaluation(
         notes.append("dollars: unknown; the registry's entry has no prices")
     elif entry.batch:
         notes.append(f"dollars: batched answers at {entry.batch_share:g} of the prices")
+    # Nothing stops a batch at a cap: what it may come to at most must fit.
+    over = _over(entry, limits, prompt + (limit if entry.batch else completion), hours)
     return Plan(
         model=entry.slug,
         context_length=workload.context_length,
@@ -125,7 +127,10 @@ def plan_evaluation(
         half_width=half_width(spread, workload.draws),
         needed_draws=-(-needed // workload.depths) * workload.depths,
         notes=tuple(notes),
-        warnings=(*_warnings(entry, workload), *_over(limits, prompt, completion, hours)),
+        warnings=(
+            *_warnings(entry, workload),
+            *over,
+        ),
     )
 
 
@@ -280,12 +285,12 @@ def _warnings(entry: ModelEntry, workload: Workload) -> list[str]:
     return found
 
 
-def _over(limits: Limits, prompt: int, completion: int, hours: float | None) -> list[str]:
+def _over(entry: ModelEntry, limits: Limits, tokens: int, hours: float | None) -> list[str]:
     found = []
-    if limits.max_tokens is not None and prompt + completion > limits.max_tokens:
+    if limits.max_tokens is not None and tokens > limits.max_tokens:
         found.append(
-            f"{prompt + completion:,} tokens are more than the {limits.max_tokens:,} of "
-            "NEEDLE_EVAL_MAX_TOKENS: it will stop and can be resumed"
+            f"{tokens:,} tokens are more than the {limits.max_tokens:,} of NEEDLE_EVAL_MAX_TOKENS: "
+            + ("no batch will be made" if entry.batch else "it will stop and can be resumed")
         )
     if limits.max_s is not None and (hours or 0.0) * 3600 > limits.max_s:
         found.append(

@@ -245,6 +245,9 @@ class ModelRegistry:
     def add(self, entry: ModelEntry, *, replace: bool = False) -> None:
         """Register a model. Adding the same entry again changes nothing.
 
+        An entry that is replaced by one of the same model at the same server remains what was
+        fine-tuned here, if it was.
+
         Raises:
             EvaluationError: the slug stands for another entry (and ``replace`` is not set, or it
                 is a built-in one), or the entry has no address and was not fine-tuned here.
@@ -253,6 +256,12 @@ class ModelRegistry:
         with exclusive(self.path, "the model registry", wait_s=_WAIT_S):
             entries = self._entries()
             known = entries.get(entry.slug)
+            same = known is not None and (known.base_url, known.model) == (
+                entry.base_url,
+                entry.model,
+            )
+            if known is not None and same and entry.training is None:
+                entry = entry.model_copy(update={"training": known.training})
             if known == entry:
                 return
             if any(entry.slug == built_in.slug for built_in in BUILT_IN):

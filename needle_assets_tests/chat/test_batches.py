@@ -293,7 +293,7 @@ def test_batches_of_a_later_attempt_are_created_by_a_run_that_has_no_journal(
 def test_nothing_is_created_where_the_caller_objects(asking: Asking) -> None:
     objected = []
 
-    def object_(requests: object) -> None:
+    def object_(requests: object, _paid: int) -> None:
         objected.append(requests)
         raise ChatError("over the cap")
 
@@ -309,11 +309,11 @@ def test_nothing_is_created_where_the_caller_objects(asking: Asking) -> None:
 
 def test_what_completes_a_batch_is_shown_to_the_caller_first(asking: Asking) -> None:
     asking.server.endings.append(Ending("expired", lambda n, b: echo(n, b) if n < 4 else Late))
-    shown: list[list[str]] = []
+    shown: list[tuple[list[str], int]] = []
 
-    asking.run(before_create=lambda requests: shown.append([r.key for r in requests]))
+    asking.run(before_create=lambda asked, paid: shown.append(([r.key for r in asked], paid)))
 
-    assert shown == [[question(4).key, question(5).key]]
+    assert shown == [([question(4).key, question(5).key], 4)]
 
 
 def test_progress_counts_the_questions_of_the_newest_batches(asking: Asking) -> None:

@@ -760,6 +760,23 @@ def test_results_of_haystacks_that_changed_are_left_out_and_named(world: World) 
     assert "left out, their haystacks changed since" in world.logged(run.run_id)
 
 
+def test_results_of_a_model_whose_entry_changed_are_left_out_and_named(world: World) -> None:
+    # The slug stands for another model now, of which one length was evaluated again.
+    world.register_model(MODEL, json_schema=False)
+    evaluate_second_length(world)
+    run = world.run("leaderboard")
+    assert world.table("leaderboard")["context_length"].to_pylist() == [640]
+    assert metadata(world, "leaderboard")["left_out_as_outdated"].value == SWEEP
+    assert "or their model's entry" in world.logged(run.run_id)
+
+
+def test_another_price_of_the_same_model_leaves_nothing_out(world: World) -> None:
+    prices = Prices(input=1, cached_input=1, output=1, as_of="2026-11-22")
+    world.register_model(MODEL, prices=prices)
+    world.run("leaderboard")
+    assert metadata(world, "leaderboard")["left_out_as_outdated"].value == "none"
+
+
 def test_results_of_an_earlier_version_are_left_out_and_named(world: World) -> None:
     evaluate_second_length(world)
     path = world.store / "assets" / "eval_results" / LENGTH / f"{MODEL}.parquet"

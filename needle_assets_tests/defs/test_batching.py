@@ -351,7 +351,7 @@ def test_a_model_that_is_not_asked_through_batches_leaves_the_server_alone(
 def test_what_is_over_the_callers_cap_is_not_sent(project: Project) -> None:
     shown: list[str] = []
 
-    def refuse(questions: Sequence[Question]) -> None:
+    def refuse(questions: Sequence[Question], _paid: int) -> None:
         shown.extend(question.example_id for question in questions)
         raise dg.Failure("over the cap")
 

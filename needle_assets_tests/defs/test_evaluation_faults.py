@@ -228,6 +228,39 @@ def test_a_batch_that_expired_is_completed_and_priced(world: World, batches: Bat
     assert world.table("leaderboard")["mean"].to_pylist() == [1.0]
 
 
+def test_what_expired_is_not_paid_and_can_be_asked_again_under_the_same_cap(
+    world: World, batches: BatchServer
+) -> None:
+    answer = right(world)
+    batches.endings += [
+        Ending("expired", lambda n, body: answer(n, body) if n % 2 else Late),
+        Ending(reply=answer),
+    ]
+    world.run("eval_results", partition=SWEEP, max_cost_usd=planned(world).usd_at_most)
+    assert batches.created == 2
+    assert sweep_rows(world)["outcome"].to_pylist() == ["valid"] * QUESTIONS
+
+
+def test_answers_that_were_paid_and_lost_count_when_a_batch_would_complete_them(
+    world: World, batches: BatchServer
+) -> None:
+    answer = right(world)
+    batches.endings += [
+        Ending(reply=lambda n, body: answer(n, body) if n % 2 else b"{broken"),
+        Ending(reply=answer),
+    ]
+    before = world.outputs()
+    most = planned(world).usd_at_most or 0.0
+    with pytest.raises(dg.Failure, match=f"{ASKED} questions were answered in batches, and 4 "):
+        world.run("eval_results", partition=SWEEP, max_cost_usd=1.2 * most)
+    assert batches.created == 1
+    assert world.outputs() == before
+
+    world.run("eval_results", partition=SWEEP, max_cost_usd=1.6 * most)
+    assert batches.created == 2
+    assert sweep_rows(world)["outcome"].to_pylist() == ["valid"] * QUESTIONS
+
+
 def test_a_batch_over_a_cap_is_not_made(world: World, batches: BatchServer) -> None:
     for cap, said in [
         ({"eval_max_tokens": 2000}, "more than the 2,000 of NEEDLE_EVAL_MAX_TOKENS"),
@@ -275,6 +308,39 @@ def test_a_partition_without_its_haystack_is_one_error(world: World) -> None:
         world.run("eval_results", partition=f"640|{MODEL}")
     assert not caught.value.allow_retries
     assert world.server.count == 0
+
+
+def other_bios(world: World) -> None:
+    """Make anonymised bios anew, under other names; the haystacks stay as they are."""
+    world.run("anonymized_bios", seed=1)
+
+
+def test_haystacks_of_earlier_bios_cost_no_request(world: World) -> None:
+    other_bios(world)
+    before = world.outputs()
+    with pytest.raises(dg.Failure, match="anonymized_bios changed since the haystacks of 512 were"):
+        world.run("eval_results", partition=SWEEP)
+    assert world.server.count == 0
+    assert world.outputs() == before
+
+
+def test_bios_that_change_while_a_round_is_asked_cost_no_answer(world: World) -> None:
+    dies_after(world, 3)
+    with pytest.raises(dg.Failure, match="refused the key"):
+        world.run("eval_results", partition=SWEEP, concurrency=1)
+    other_bios(world)
+    revive(world)
+    date = {"day": 1, "month": 2, "year": 1900}
+    wrong = {"nationality": "french", "date_of_birth": date, "date_of_death": date}
+    wrong |= {"sportsperson": True, "politician": True}
+    world.server.reply = lambda _: Reply(json.dumps(wrong))
+    run = world.run("eval_results", partition=SWEEP)
+    assert world.server.count == ASKED - 3
+    assert sweep_rows(world)["outcome"].to_pylist() == ["valid"] * QUESTIONS
+    causes = {error["cause"] for row in sweep_rows(world)["errors"].to_pylist() for error in row}
+    assert causes
+    assert "swapped" not in causes
+    assert "anonymized_bios changed since the haystacks" in world.logged(run.run_id)
 
 
 def test_a_file_that_only_the_quote_reads_stops_no_asking(world: World) -> None:

@@ -200,16 +200,16 @@ def test_the_caller_is_asked_about_the_questions_that_are_paid_for(
     server: BatchServer, sweep: BatchSweep, journal: OpenJournal
 ) -> None:
     server.endings.append(Ending("expired", lambda number, body: echo(0, body) if number else Late))
-    asked: list[list[str]] = []
+    asked: list[tuple[list[str], int]] = []
 
-    def look(questions: Any) -> None:
-        asked.append([question.example_id for question in questions])
+    def look(questions: Any, paid: int) -> None:
+        asked.append(([question.example_id for question in questions], paid))
 
     with journal() as opened:
         receipt = sweep.submit(opened, before_create=look)
     sweep.complete(receipt, journal, timeout_s=3600, before_create=look)
 
-    assert asked == [["0-0", "0-1", "1-0", "1-1"], ["0-0"]]
+    assert asked == [(["0-0", "0-1", "1-0", "1-1"], 0), (["0-0"], 3)]
 
 
 def test_a_server_without_batches_is_told_of_in_the_registrys_words(

@@ -232,6 +232,17 @@ def test_caps_that_will_stop_it_are_warned_of() -> None:
     assert plan(limits=enough, measured=Measured(pace=Pace(1.0, 0.0, 0.0))).warnings == ()
 
 
+def test_a_batch_that_may_be_over_a_cap_is_said_not_to_be_made() -> None:
+    # 70 requests: 205,000 tokens of prompts, answers of 10 tokens as measured or of 160 at most.
+    caps = Limits(answer_tokens=160, concurrency=1, max_tokens=216_199)
+    short = Measured(completion_tokens=10.0)
+
+    assert plan(limits=caps, measured=short).warnings == ()
+    assert "216,200 tokens are more than the 216,199 of NEEDLE_EVAL_MAX_TOKENS: no batch" in said(
+        plan(limits=caps, measured=short, batch=True).warnings
+    )
+
+
 def test_estimates_say_that_they_are() -> None:
     assert "counted in the haystacks" in said(plan().notes)
     found = plan(workload(counted=False, remarks=("built with 3 depths",)))

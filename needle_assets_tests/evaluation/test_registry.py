@@ -99,6 +99,21 @@ def test_adding_the_same_entry_again_changes_nothing(registry: ModelRegistry) ->
     assert registry.path.read_bytes() == before
 
 
+def test_a_new_price_leaves_a_tuned_model_its_fine_tune(registry: ModelRegistry) -> None:
+    registry.add(entry(training=training()))
+    prices = Prices(input=1, cached_input=1, output=2, as_of=date(2026, 11, 22))
+    registry.add(entry(prices=prices), replace=True)
+    assert registry.get(entry().slug) == entry(training=training(), prices=prices)
+
+
+def test_another_model_under_a_slug_has_not_the_fine_tune_of_the_first(
+    registry: ModelRegistry,
+) -> None:
+    registry.add(entry(training=training()))
+    registry.add(entry(model="other"), replace=True)
+    assert registry.get(entry().slug).training is None
+
+
 def test_a_slug_keeps_its_meaning_unless_replaced(registry: ModelRegistry) -> None:
     registry.add(entry())
     before = registry.path.read_bytes()

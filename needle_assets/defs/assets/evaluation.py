@@ -13,6 +13,7 @@ from needle_assets.defs.asking import (
     ask,
     bios_of,
     entry_of,
+    look_before_asking,
     questions_of,
     quote,
     test_rows,
@@ -23,7 +24,7 @@ from needle_assets.defs.failures import as_failure
 from needle_assets.defs.journals import close_journal, journal_epoch, journal_folder
 from needle_assets.defs.partitions import current_sweep, sweeps
 from needle_assets.defs.progress import ProgressFactory
-from needle_assets.defs.provenance import of_current_haystacks, provenance
+from needle_assets.defs.provenance import changed_inputs, of_today, provenance
 from needle_assets.defs.reevaluation import NO_REGRESSION, regression_check
 from needle_assets.defs.resources import Models, Tokenizer
 from needle_assets.defs.tuned_models import loss_curves
@@ -56,10 +57,15 @@ def submit_batch(
     with as_failure():
         if not batched(context, models):
             return {}
-        quoted = partial(
-            quote, context, haystacks, settings=settings, models=models, tokenizer=tokenizer
+        look = partial(
+            look_before_asking,
+            context,
+            haystacks,
+            settings=settings,
+            models=models,
+            tokenizer=tokenizer,
         )
-        return submit(context, questions_of(haystacks), settings, models, quoted)
+        return submit(context, questions_of(haystacks), settings, models, look)
 
 
 # In no pool: it waits for hours, which takes nothing that another run could use.
@@ -70,13 +76,18 @@ def await_batch(
     receipt: dict[str, Any],
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[Models],
+    tokenizer: dg.ResourceParam[Tokenizer],
     progress: dg.ResourceParam[ProgressFactory],
 ) -> dict[str, Any]:
     """Wait for the batches, and for those that complete them."""
     with as_failure():
         if not receipt:
             return {}
-        return await_(context, questions_of(haystacks), receipt, settings, models, progress)
+        quoted = partial(
+            quote, context, haystacks, settings=settings, models=models, tokenizer=tokenizer
+        )
+        questions = questions_of(haystacks)
+        return await_(context, questions, receipt, settings, models, progress, quoted)
 
 
 @dg.op(pool="evaluation")
@@ -98,10 +109,15 @@ def ask_model(
             return answered_by(entry, [])
         if receipt:
             return answered_by(entry, collect(context, questions, receipt, settings, models))
-        quoted = partial(
-            quote, context, haystacks, settings=settings, models=models, tokenizer=tokenizer
+        look = partial(
+            look_before_asking,
+            context,
+            haystacks,
+            settings=settings,
+            models=models,
+            tokenizer=tokenizer,
         )
-        return ask(context, questions, settings, models, progress, quoted)
+        return ask(context, questions, settings, models, progress, look)
 
 
 @dg.op(out={"result": dg.Out(pa.Table), CHECK_OUTPUT: dg.Out(dg.Nothing, is_required=False)})
@@ -124,7 +140,7 @@ def score_answers(
             entry=entry_of(answers),
             run_id=context.run_id,
             haystacks_version=metadata.data_version(haystacks),
-            hay=hay_table(anonymized_bios, bios_of(test)),
+            hay=_hay(context, anonymized_bios, test),
         )
         shown = metadata.of_results(results, BIOGRAPHY_TASK, settings.seed)
         # First the history: what is stored counts as evaluated, and would not come here again.
@@ -136,6 +152,20 @@ def score_answers(
         epoch = journal_epoch(context)
         close_batches(settings, length, slug, epoch)
         close_journal(journal_folder(settings, length, slug), epoch, context.run_id)
+
+
+def _hay(context: dg.OpExecutionContext, bios: pa.Table, test: pa.Table) -> pa.Table | None:
+    """What the bios of the haystacks state; None where the bios are others by now."""
+    length, _ = current_sweep(context)
+    if "anonymized_bios" not in changed_inputs(context.instance, str(length)):
+        return hay_table(bios, bios_of(test))
+    # The answers are paid for, and right or wrong all the same.
+    context.log.warning(
+        "anonymized_bios changed since the haystacks of %d were built: which wrong fields were "
+        "taken from another text cannot be told",
+        length,
+    )
+    return None
 
 
 @dg.graph_asset(
@@ -170,12 +200,15 @@ def leaderboard(
 ) -> dg.Output[pa.Table]:
     """Mean score of every model at every length with its interval, and the HTML report."""
     with as_failure():
+        entries = {entry.slug: entry for entry in models.registry.list()}
         readable, others = of_this_version(BIOGRAPHY_TASK, eval_results)
-        current, outdated = of_current_haystacks(context.instance, readable)
+        current, outdated = of_today(context.instance, readable, entries)
         outdated += others
         if outdated:
             context.log.warning(
-                "left out, their haystacks changed since or another version made them: %s", outdated
+                "left out, their haystacks changed since, or their model's entry, or another "
+                "version made them: %s",
+                outdated,
             )
         results = pa.concat_tables(current)
         tunings = models.registry.tunings()
@@ -186,7 +219,7 @@ def leaderboard(
             BIOGRAPHY_TASK,
             results,
             provenance(context, settings, tokenizer),
-            entries={entry.slug: entry for entry in models.registry.list()},
+            entries=entries,
             tunings=tunings,
             loss_curves=loss_curves(settings, tunings),
             evaluations=evaluations,

@@ -19,12 +19,17 @@ _PLAIN_UP_TO = 8192
 """Largest window of which a processor reads the cache with the plain kernels.
 
 Flash attention takes queries one by one unless there are 64 at once, so that each token of an
-answer reads the cache alone. Measured on 2 cores with SmolLM2-135M, seconds of prefill and of an
-answer of 61 tokens, plain and flash: 2.8 + 0.5 and 2.4 + 0.7 behind 1,000 tokens, 6.2 + 0.5 and
-4.8 + 0.8 behind 1,900, 15.1 + 0.8 and 12.2 + 1.5 behind 3,600, 43.4 + 2.6 and 30.5 + 4.1 behind
-7,100 (there 85 tokens). Ten questions of one haystack take 8 to 17 % less up to 3,600 tokens and
-as long at 7,100. The scores of all queries against the whole cache have to be in memory at once,
-16 MB a head at this window, so larger ones are left to flash attention."""
+answer reads the whole cache for itself. What `benchmarks/prefix_sharing.py --attention` measured on
+2 cores with SmolLM2-135M, in seconds:
+
+    context length   first question of a haystack   each further one   ten, on average
+             1,024      plain 2.9, flash 2.5            0.61, 0.75         0.84, 0.93
+             2,048            6.8, 5.9                  0.69, 1.06         1.30, 1.54
+             4,096           17.5, 14.1                 0.80, 1.51         2.47, 2.78
+
+At 7,100 tokens ten questions took as long with either. The scores of all queries of a batch against
+the whole cache have to be in memory at once, 16 MB a head at this window: larger ones are left to
+flash attention."""
 
 
 @dataclasses.dataclass(frozen=True)
