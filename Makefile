@@ -81,8 +81,8 @@ bench-endpoint: setup  ## Measure what the endpoint adds to a chat request
 bench-eval: $(VENV)/.synced-ui  ## Measure asking, prefix sharing, scoring, the report, intervals
 	$(BIN)/python benchmarks/prefix_sharing.py --strict
 	$(BIN)/python benchmarks/asking.py --strict
-	$(BIN)/python benchmarks/scoring.py
-	$(BIN)/python -m benchmarks.report
+	$(BIN)/python benchmarks/scoring.py --strict
+	$(BIN)/python -m benchmarks.report --strict
 	$(BIN)/python benchmarks/coverage.py --replications 500
 
 format: setup  ## Format the code

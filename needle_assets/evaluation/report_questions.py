@@ -120,14 +120,16 @@ def packed(task: Task, results: pa.Table, cells: "pd.DataFrame") -> str:
         cells: of `statistics.cell_table`; those of one model make its heatmap.
 
     Returns:
-        An object of ``leaves`` (name and title of each), ``kinds`` (title by kind), ``columns``
-        (by name a list with one item per row, or ``values`` and per row the ``codes`` into them)
-        and ``heatmaps`` (vega-lite specification by model, in the order of ``cells``).
+        An object of ``rows`` (how many), ``leaves`` (name and title of each), ``kinds`` (title by
+        kind), ``columns`` (by name a list with one item per row, or ``values`` and per row the
+        ``codes`` into them) and ``heatmaps`` (vega-lite specification by model, in the order of
+        ``cells``).
 
     Raises:
         LabelError: a label in ``results`` is not one of the task.
     """
     content = {
+        "rows": results.num_rows,
         "leaves": list(zip(task.leaf_names, leaf_titles(task), strict=True)),
         "kinds": {str(kind): title for kind, title in KIND_TITLES.items()},
         "columns": _columns(task, results),

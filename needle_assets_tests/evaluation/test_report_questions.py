@@ -85,6 +85,17 @@ def test_a_text_that_models_share_is_there_once(two_models: pa.Table) -> None:
         assert len(columns[name]["values"]) == expected
 
 
+@pytest.mark.parametrize(("depths", "draws"), [(1, 1), (3, 9), (5, 20)])
+def test_the_number_of_rows_is_told_and_every_column_has_as_many(depths: int, draws: int) -> None:
+    """Whether a column's values are shared, and so whether it has codes, depends on the design."""
+    results = sweep("m", [512], depths=depths, draws=draws, skill=0.4)
+
+    data = unpacked(results)
+
+    assert data["rows"] == results.num_rows
+    assert {len(column(data, name)) for name in data["columns"]} == {results.num_rows}
+
+
 def test_a_question_is_the_tasks_own(two_models: pa.Table) -> None:
     said = column(unpacked(two_models), "question")
 

@@ -370,6 +370,34 @@ def test_a_browser_that_cannot_unpack_says_so(browser: "Browser", report: Path) 
         page.get_by_text("This browser cannot unpack the questions").wait_for()
 
 
+@pytest.mark.parametrize(
+    ("depths", "draws"), [(1, 1), (1, 2), (1, 9), (3, 1), (3, 2), (3, 9), (5, 3), (10, 1)]
+)
+def test_a_few_questions_can_be_used(
+    browser: "Browser", tmp_path: Path, depths: int, draws: int
+) -> None:
+    """Of so few answers hardly two err alike."""
+    results = sweep("small", [512], depths=depths, draws=draws, skill=0.4)
+    asked = results.filter(pc.field("kind") == "sweep")
+    deepest = pc.max(asked["depth"])
+
+    with opened(browser, written(results, tmp_path)) as page:
+        page.locator("#heatmaps svg").wait_for()
+        assert page.locator("#status").is_hidden()
+        assert found(page) == asked.num_rows == depths * draws
+        page.select_option("select[name=kind]", "")
+        page.select_option(".dt-length select", "100")
+        names = page.locator("#questions button.open").all_inner_texts()
+        assert sorted(names) == sorted(results["name"].to_pylist())
+
+        page.locator("#heatmaps .mark-rect path").nth(depths - 1).click()
+
+        assert found(page) == draws
+        names = page.locator("#questions button.open").all_inner_texts()
+        in_cell = asked.filter(pc.equal(asked["depth"], deepest))
+        assert sorted(names) == sorted(in_cell["name"].to_pylist())
+
+
 def test_ten_thousand_questions_can_be_used(browser: "Browser", tmp_path: Path) -> None:
     rows = big(10_000)
     report = written(rows, tmp_path)

@@ -77,7 +77,7 @@ function questions(data, get) {
       ),
   };
   const table = new DataTable("#questions table", {
-    data: Array.from({ length: data.columns.right.codes.length }, (_, at) => ({ at })),
+    data: Array.from({ length: data.rows }, (_, at) => ({ at })),
     columns: [
       {
         ...text("name"),
