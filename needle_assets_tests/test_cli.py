@@ -23,7 +23,7 @@ from needle_assets.defs.launch import Launched, instance_here, registered_length
 from needle_assets.defs.resources import Connection, Models
 from needle_assets.evaluation.registry import ModelRegistry, Prices
 from needle_assets.settings import Settings
-from needle_assets.storage import exclusive, write_json
+from needle_assets.storage import exclusive, write_json, write_table
 from needle_assets_tests.corpus.test_readers import row, write
 from needle_assets_tests.defs.world import (
     ASKED,
@@ -34,6 +34,7 @@ from needle_assets_tests.defs.world import (
     own_environment,
     world_in,
 )
+from needle_assets_tests.support.eval_results import sweep
 from needle_assets_tests.support.scripted_server import Refuse, ScriptedServer, scripted_server
 
 BUILT_IN = "smollm2-135m-instruct"
@@ -329,6 +330,21 @@ def test_results_are_exported_to_where_it_was_said(finished: World, needle: Need
     assert (folder / "scripted-512.eval").exists()
     assert f"inspect view --log-dir {folder}" in ended.out
     assert finished.server.count == 0
+
+
+def test_an_export_says_which_results_of_another_version_it_leaves_out(
+    project: Path, needle: Needle
+) -> None:
+    stored = project / ".needle" / "assets" / "eval_results" / "1024"
+    today = sweep("today", [1024], depths=2, draws=2)
+    write_table(stored / "today.parquet", today)
+    write_table(stored / "old.parquet", today.drop_columns(["errors"]))
+
+    ended = needle("export")
+
+    assert ended.code == 0, ended.err
+    assert f"results.parquet: {today.num_rows} rows" in ended.out
+    assert "left out, since another version evaluated them: 1024|old\n" in ended.out
 
 
 def test_without_results_there_is_nothing_to_export(project: Path, needle: Needle) -> None:

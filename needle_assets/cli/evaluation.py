@@ -65,6 +65,7 @@ def export(
     for what, keys in (
         ("not applicable, no log", written.not_applicable),
         ("excerpts for prompts, since the haystacks are gone", written.without_prompts),
+        ("left out, since another version evaluated them", written.other_version),
     ):
         if keys:
             console.print(f"{what}: {', '.join(keys)}", soft_wrap=True)

@@ -230,7 +230,10 @@ def entry_of(answers: pa.Table) -> ModelEntry:
 
 def _limits(settings: Settings, entry: ModelEntry) -> Limits:
     def cost(answer: ChatAnswer) -> float | None:
-        return entry.cost_usd(answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens)
+        prompt, completion = answer.prompt_tokens, answer.completion_tokens
+        if entry.prices is None or prompt is None or completion is None:
+            return None
+        return entry.prices.cost_usd(prompt, answer.cached_tokens or 0, completion)
 
     return Limits(
         max_cost_usd=settings.max_cost_usd,

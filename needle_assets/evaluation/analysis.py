@@ -139,7 +139,7 @@ def analysis(
             lengths,
             tunings,
         ),
-        needed=_needed(in_order(needed_table(results, bases, seed), order)),
+        needed=_needed(in_order(needed_table(results, bases), order)),
         over_time=_over_time(evaluations_table(evaluations), order),
     )
 

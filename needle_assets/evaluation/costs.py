@@ -23,7 +23,6 @@ QUERIES = 1000
 
 EXAMPLES = 5000
 
-_MILLION = 1_000_000.0
 _LENGTH = ["model", "context_length"]
 _TOKENS = ["prompt_tokens", "cached_tokens", "completion_tokens"]
 
@@ -75,29 +74,15 @@ def cost_table(
 
 def _dollars(frame: "pd.DataFrame", entries: Mapping[str, ModelEntry]) -> "pd.Series[float]":
     """Of each answer; NaN where its tokens or the model's prices are unknown."""
-    rates = {
-        slug: (
-            entry.prices.input,
-            entry.prices.cached_input,
-            entry.prices.output,
-            entry.batch_share,
-        )
-        for slug, entry in entries.items()
-        if entry.prices is not None
-    }
-    unknown = (np.nan,) * 4
-    of_row = np.array([rates.get(slug, unknown) for slug in frame["model"]]).reshape(-1, 4)
-    share = np.where(frame["batched"].eq(True), of_row[:, 3], 1.0)
-    computed = frame["prompt_tokens"] - frame["cached_tokens"]
-    dollars: pd.Series[float] = (
-        share
-        * (
-            computed * of_row[:, 0]
-            + frame["cached_tokens"] * of_row[:, 1]
-            + frame["completion_tokens"] * of_row[:, 2]
-        )
-        / _MILLION
-    )
+    import pandas as pd
+
+    dollars = pd.Series(np.nan, index=frame.index)
+    for slug, answers in frame.groupby("model"):
+        entry = entries.get(str(slug))
+        if entry is not None and entry.prices is not None:
+            share = np.where(answers["batched"].eq(True), entry.batch_share, 1.0)
+            usd = entry.prices.cost_usd(*(answers[name] for name in _TOKENS))
+            dollars[answers.index] = usd * share
     return dollars
 
 

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -22,19 +21,13 @@ from needle_assets.evaluation.inspect_log import InspectLog
 from needle_assets.evaluation.inspect_sample import Prompts
 from needle_assets.evaluation.outcomes import Kind, Outcome
 from needle_assets.evaluation.registry import ModelEntry
+from needle_assets.evaluation.versions import of_this_version
 from needle_assets.haystack.messages import Message
 from needle_assets.labels.task import Task
 from needle_assets.storage import StorageError, content_hash, is_local
 
 RESULTS = "results.parquet"
 
-_COLUMNS = (
-    ("example_id", "kind", "draw", "bio_id", "name", "depth", "realised_depth", "context_length"),
-    ("haystacks_version", "before", "needle", "after", "label", "answer", "outcome", "reason"),
-    ("reading", "errors", "score", "exact", "post_score", "prompt_tokens", "cached_tokens"),
-    ("completion_tokens", "latency_s", "attempts", "batched", "cost_usd", "fingerprint"),
-    ("served_model", "request_hash", "evaluated_at", "run_id", "model", "entry"),
-)
 _ORDER = ("model", "context_length", "kind", "draw", "example_id")
 
 
@@ -50,6 +43,8 @@ class Export:
     """Partitions of which no log was written: the model's window is shorter than the length."""
     without_prompts: tuple[str, ...]
     """Partitions whose logs have excerpts for prompts: their haystacks are not there any more."""
+    other_version: tuple[str, ...]
+    """Partitions that were left out: another version evaluated them, with other columns."""
 
 
 def export_results(
@@ -62,8 +57,9 @@ def export_results(
 ) -> Export:
     """Write ``results.parquet`` and a log ``<model>-<length>.eval`` for each model and length.
 
-    The same results give the same bytes. Every file is written whole or not at all; files of an
-    earlier export that are not written now stay.
+    The same results give the same bytes. Results of another version are left out, by `versions`.
+    Every file is written whole or not at all; files of an earlier export that are not written now
+    stay.
 
     Args:
         results_by_partition: ``eval_results`` by partition key.
@@ -74,12 +70,13 @@ def export_results(
             results that were asked about them. Without them a log has the prompt around the needle.
 
     Raises:
-        EvaluationError: there are no results, or some of an earlier version.
+        EvaluationError: there are no results, or none of this version; nothing is written.
         StorageError: a file cannot be written.
     """
     target = UPath(folder)
-    tables = {key: results_by_partition[key] for key in sorted(results_by_partition)}
-    results = _together(tables, task)
+    given = {key: results_by_partition[key] for key in sorted(results_by_partition)}
+    tables, other_version = of_this_version(task, given)
+    results = _together(tables)
     path = target / RESULTS
     with whole_file(path) as file:
         pq.write_table(results, file, compression="zstd")
@@ -110,7 +107,14 @@ def export_results(
             with whole_file(target / f"{model}-{length}.eval") as file:
                 log.write(file)
             logs.append(target / f"{model}-{length}.eval")
-    return Export(path, results.num_rows, tuple(logs), tuple(not_applicable), tuple(without))
+    return Export(
+        results=path,
+        rows=results.num_rows,
+        logs=tuple(logs),
+        not_applicable=tuple(not_applicable),
+        without_prompts=tuple(without),
+        other_version=tuple(other_version),
+    )
 
 
 @contextmanager
@@ -153,31 +157,15 @@ def whole_file(path: UPath | Path) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def _together(tables: Mapping[str, pa.Table], task: Task) -> pa.Table:
-    """All rows in one order, their columns looked at.
+def _together(tables: Mapping[str, pa.Table]) -> pa.Table:
+    """All rows in one order.
 
     Raises:
-        EvaluationError: there are none, or a table lacks a column or has another type in it.
+        EvaluationError: there are none.
     """
     if not any(table.num_rows for table in tables.values()):
         raise EvaluationError("there are no results to export; materialize eval_results first")
-    wanted = {*chain(*_COLUMNS), *(f"{leaf}_right" for leaf in task.leaf_names)}
-    first: pa.Schema | None = None
-    for key, table in tables.items():
-        schema = table.schema.remove_metadata()
-        first = first or schema
-        missing = sorted(wanted - set(schema.names))
-        odd = [name for name in schema.names if name not in wanted]
-        wrong = next((name for name in (*missing, *odd) if name), None) or next(
-            (one.name for one, other in zip(schema, first, strict=True) if not one.equals(other)),
-            None,
-        )
-        if wrong is not None:
-            raise EvaluationError(
-                f"the results of {key} are of another version (their column {wrong!r} differs); "
-                "materialize eval_results again"
-            )
-    together = pa.concat_tables(table.replace_schema_metadata() for table in tables.values())
+    together = pa.concat_tables(tables.values()).replace_schema_metadata()
     return together.sort_by([(name, "ascending") for name in _ORDER])
 
 

@@ -25,8 +25,6 @@ all of SmolLM2's and its fine-tunes' at 512 and 1,024 tokens, which had 0.13 to 
 LEAST_FITTING = 0.5
 """Share of needles that fit below which a length asks about short biographies only."""
 
-_MILLION = 1_000_000.0
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -216,13 +214,10 @@ def _cached(entry: ModelEntry, workload: Workload, measured: Measured) -> tuple[
 
 
 def _usd(entry: ModelEntry, prompt: int, cached: int, completion: int) -> float | None:
-    if (prices := entry.prices) is None:
+    if entry.prices is None:
         return None
     share = entry.batch_share if entry.batch else 1.0
-    dollars = (
-        (prompt - cached) * prices.input + cached * prices.cached_input + completion * prices.output
-    )
-    return share * dollars / _MILLION
+    return share * entry.prices.cost_usd(prompt, cached, completion)
 
 
 def _hours(

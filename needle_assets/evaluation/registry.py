@@ -8,7 +8,7 @@ import datetime
 import hashlib
 import json
 import re
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from pydantic import (
     AwareDatetime,
@@ -24,11 +24,17 @@ from needle_assets.chat.problems import address_fault
 from needle_assets.evaluation.errors import EvaluationError
 from needle_assets.storage import exclusive, write_json
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _WAIT_S = 30.0
 """Two fine-tunes may end at the same time; each writes for milliseconds."""
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+Count = TypeVar("Count", float, "pd.Series[float]")
+"""A number, or a column of them. Arrow's arrays do as well; they have no types."""
 
 
 class Prices(BaseModel):
@@ -40,6 +46,19 @@ class Prices(BaseModel):
     cached_input: float = Field(ge=0, allow_inf_nan=False)
     output: float = Field(ge=0, allow_inf_nan=False)
     as_of: datetime.date
+
+    def cost_usd(
+        self, prompt_tokens: Count, cached_tokens: Count, completion_tokens: Count
+    ) -> Count:
+        """US dollars of so many tokens, those cached being among the prompt's.
+
+        Of columns, row by row: unknown (null or NaN) where one of the counts is.
+        """
+        return (
+            (prompt_tokens - cached_tokens) * self.input
+            + cached_tokens * self.cached_input
+            + completion_tokens * self.output
+        ) / 1_000_000
 
 
 class Training(BaseModel):
@@ -145,28 +164,6 @@ class ModelEntry(BaseModel):
         """
         asked = self.model_dump_json(include={"base_url", "model", "json_schema", "training"})
         return hashlib.sha256(asked.encode()).hexdigest()[:8]
-
-    def cost_usd(
-        self,
-        prompt_tokens: int | None,
-        cached_tokens: int | None,
-        completion_tokens: int | None,
-        *,
-        batched: bool = False,
-    ) -> float | None:
-        """US dollars of so many tokens; None where prices or tokens are not known.
-
-        ``cached_tokens`` are among those of the prompt; None: none are known to be.
-        """
-        if self.prices is None or prompt_tokens is None or completion_tokens is None:
-            return None
-        cached = cached_tokens or 0
-        dollars = (
-            (prompt_tokens - cached) * self.prices.input
-            + cached * self.prices.cached_input
-            + completion_tokens * self.prices.output
-        ) / 1_000_000
-        return dollars * self.batch_share if batched else dollars
 
 
 def validate_slug(slug: str) -> str:

@@ -15,7 +15,7 @@ from needle_assets.evaluation.errors import EvaluationError
 from needle_assets.evaluation.excerpts import Excerpt, excerpt, prompts
 from needle_assets.evaluation.hay import Hay, haystacks
 from needle_assets.evaluation.outcomes import POLICY, Kind, Outcome, Policy
-from needle_assets.evaluation.registry import ModelEntry, Prices, fits
+from needle_assets.evaluation.registry import ModelEntry, fits
 from needle_assets.evaluation.verdicts import Score, Scorer, comparable, post_score, score_answer
 from needle_assets.labels.task import LabelError, Task
 
@@ -138,7 +138,7 @@ def score_table(
             "exact": measured([score.exact for score in scores], pa.bool_()),
             "post_score": measured([score.post_score for score in scores], pa.float64()),
             **{name: found[name] for name in _USAGE},
-            "cost_usd": _costs(questions["kind"], found, entry.prices, entry.batch_share),
+            "cost_usd": _costs(questions["kind"], found, entry),
             **{name: found[name] for name in _CIRCUMSTANCES},
             "run_id": constant(run_id),
             "model": constant(entry.slug),
@@ -281,25 +281,16 @@ def _check_answers(questions: pa.Table, answers: pa.Table) -> None:
 
 
 def _costs(
-    kinds: pa.ChunkedArray, answers: pa.Table, prices: Prices | None, batch_share: float
+    kinds: pa.ChunkedArray, answers: pa.Table, entry: ModelEntry
 ) -> pa.Array | pa.ChunkedArray:
     """US dollars per row; null where prices or token counts are unknown."""
     dollars: pa.Array | pa.ChunkedArray = pa.nulls(answers.num_rows, pa.float64())
-    if prices is not None:
+    if entry.prices is not None:
         cached = pc.coalesce(answers["cached_tokens"], 0)
-        share = pc.if_else(pc.coalesce(answers["batched"], False), batch_share, 1.0)
-        dollars = pc.multiply(
-            pc.divide(
-                pc.add(
-                    pc.add(
-                        pc.multiply(pc.subtract(answers["prompt_tokens"], cached), prices.input),
-                        pc.multiply(cached, prices.cached_input),
-                    ),
-                    pc.multiply(answers["completion_tokens"], prices.output),
-                ),
-                1_000_000.0,
-            ),
-            share,
-        )
+        counts = (answers["prompt_tokens"], cached, answers["completion_tokens"])
+        share = pc.if_else(pc.coalesce(answers["batched"], False), entry.batch_share, 1.0)
+        # Arrow has operators for arrays, but none for chunked ones.
+        whole = (count.combine_chunks() for count in counts)
+        dollars = pc.multiply(entry.prices.cost_usd(*whole), share)
     # Nothing was bought for the floor, whatever anything costs.
     return pc.if_else(pc.equal(kinds, Kind.FLOOR), 0.0, dollars)

@@ -50,7 +50,7 @@ def of_this_version(
         others.append(key)
     if others and not current:
         raise EvaluationError(
-            f"there is nothing to report: {', '.join(others)} was evaluated by another version, "
-            "with other columns; materialize eval_results again"
+            f"no results can be used: {', '.join(others)} was evaluated by another version, with "
+            "other columns; materialize eval_results again"
         )
     return current, others

@@ -379,7 +379,7 @@ def test_a_sentence_per_model_and_pair_says_what_three_points_need(
     results: pa.Table, found: Analysis, page: Page
 ) -> None:
     assert found.needed is not None
-    table = statistics.needed_table(results, {"tuned": "base"}, SEED)
+    table = statistics.needed_table(results, {"tuned": "base"})
     most = (
         table.dropna(subset="needed_draws")
         .groupby(["model", "base"], dropna=False)["needed_draws"]

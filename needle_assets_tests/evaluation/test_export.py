@@ -182,19 +182,51 @@ def test_nothing_is_refused(tmp_path: Path, empty: dict[str, Any]) -> None:
         export(none, tmp_path)
 
 
-def test_results_of_an_earlier_version_are_named(
+def test_results_of_another_version_are_left_out_and_named(
     tmp_path: Path, results: dict[str, pa.Table]
 ) -> None:
-    earlier = results | {"1024|tuned": results["1024|tuned"].drop_columns(["errors"])}
-    other = results["1024|tuned"]
-    other = other.set_column(
-        other.column_names.index("attempts"), "attempts", other["attempts"].cast(pa.int64())
-    )
+    attempts = results["2048|base"]["attempts"].cast(pa.int64())
+    at = results["2048|base"].column_names.index("attempts")
+    others = {
+        "1024|tuned": results["1024|tuned"].drop_columns(["errors"]),
+        "2048|base": results["2048|base"].set_column(at, "attempts", attempts),
+    }
 
-    with pytest.raises(EvaluationError, match=r"of 1024\|tuned are of another version.*'errors'"):
-        export(earlier, tmp_path)
-    with pytest.raises(EvaluationError, match=r"of 1024\|tuned are of another version.*'attempts'"):
-        export(results | {"1024|tuned": other}, tmp_path)
+    done = export(results | others, tmp_path)
+
+    assert done.other_version == ("1024|tuned", "2048|base")
+    assert {path.name for path in done.logs} == {
+        *("base-1024.eval", "tuned-2048.eval", "small-1024.eval")
+    }
+    found = pq.read_table(tmp_path / "results.parquet").select(["context_length", "model"])
+    assert found.num_rows == sum(results[key].num_rows for key in results.keys() - others)
+    rows = {f"{row['context_length']}|{row['model']}" for row in found.to_pylist()}
+    assert rows == results.keys() - others
+
+
+def test_a_column_more_is_not_exported(tmp_path: Path, results: dict[str, pa.Table]) -> None:
+    today = results["1024|base"]
+    more = today.append_column("more", pa.nulls(today.num_rows, pa.string()))
+
+    export({"1024|base": today}, tmp_path / "today")
+    done = export({"1024|base": more}, tmp_path / "more")
+
+    assert done.other_version == ()
+    assert (tmp_path / "more" / "results.parquet").read_bytes() == (
+        tmp_path / "today" / "results.parquet"
+    ).read_bytes()
+
+
+def test_nothing_but_results_of_another_version_is_refused(
+    tmp_path: Path, results: dict[str, pa.Table]
+) -> None:
+    old = {key: results[key].drop_columns(["errors"]) for key in ("1024|base", "1024|tuned")}
+
+    with pytest.raises(
+        EvaluationError,
+        match=r"no results .* 1024\|base, 1024\|tuned .* another version.*materialize eval_results",
+    ):
+        export(old, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -206,6 +238,7 @@ def test_results_as_stored_are_exported_as_those_in_memory(
 
     done = export(results | {"1024|base": pq.read_table(stored)}, tmp_path / "to")
 
+    assert done.other_version == ()
     assert done.rows == sum(table.num_rows for table in results.values())
 
 

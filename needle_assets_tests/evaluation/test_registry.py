@@ -5,9 +5,12 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from math import nan
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +64,19 @@ def test_the_embedded_model_needs_no_registration(registry: ModelRegistry) -> No
     assert embedded.prices is not None
     assert (embedded.prices.input, embedded.prices.output) == (0, 0)
     assert registry.list() == (embedded,)
+
+
+def test_tokens_cost_the_same_one_by_one_and_in_columns() -> None:
+    prices = Prices(input=2.0, cached_input=0.5, output=8.0, as_of=date(2026, 11, 1))
+    counts = {"prompt": [4000, None, 100], "cached": [3000, 0, 0], "completion": [40, 1, None]}
+
+    arrow = prices.cost_usd(*(pa.array(column, pa.int64()) for column in counts.values()))
+    pandas = prices.cost_usd(*(pd.Series(column, dtype=float) for column in counts.values()))
+
+    # 1000 x 2 + 3000 x 0.5 + 40 x 8 millionths; a count that is not known makes no cost of 0.
+    assert prices.cost_usd(4000, 3000, 40) == pytest.approx(3820e-6)
+    assert arrow.to_pylist() == [pytest.approx(3820e-6), None, None]
+    assert pandas.to_list() == pytest.approx([3820e-6, nan, nan], nan_ok=True)
 
 
 def test_an_added_model_is_there_for_the_next_process(registry: ModelRegistry) -> None:

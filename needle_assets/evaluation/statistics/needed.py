@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def needed_table(results: pa.Table, bases: Mapping[str, str], seed: int) -> "pd.DataFrame":
+def needed_table(results: pa.Table, bases: Mapping[str, str]) -> "pd.DataFrame":
     """Draws needed to see a difference of 3 points, tested at 5 %, two-sided, power 80 %.
 
     Of a single model: between two evaluations of it about different haystacks, each with so many
@@ -33,7 +33,6 @@ def needed_table(results: pa.Table, bases: Mapping[str, str], seed: int) -> "pd.
     Args:
         results: ``eval_results`` of any lengths and models.
         bases: slug of the base of each tuned model's slug.
-        seed: not used; the spread is that of the draws themselves.
 
     Returns:
         model, base (missing for a single model), context_length, draws (measured), spread
@@ -43,7 +42,6 @@ def needed_table(results: pa.Table, bases: Mapping[str, str], seed: int) -> "pd.
     """
     import pandas as pd
 
-    del seed
     single = asked_rows(results, Kind.SWEEP, *CELL, "draw", "score").astype({"score": np.float64})
     pairs = paired_rows(results, bases)
     lines = _needed(single, LENGTH, "score", independent=True)

@@ -88,7 +88,7 @@ def test_a_single_model_is_compared_with_itself_and_a_pair_within_draws() -> Non
     tuned = [a + b for a, b in zip(BASE, GAINS, strict=True)]
     rows = results(*answers_of("base", *BASE), *answers_of("tuned", *tuned))
 
-    table = needed_table(rows, {"tuned": "base"}, seed=0)
+    table = needed_table(rows, {"tuned": "base"})
     base, _, pair = table.to_dict("records")
 
     assert list(table) == ["model", "base", "context_length", "draws", "spread", "needed_draws"]
@@ -109,7 +109,7 @@ def test_needed_draws_are_whole_blocks_of_the_depths() -> None:
         for depth in (0.0, 33.33, 66.67, 100.0)
     ]
 
-    (table,) = needed_table(results(*rows), {}, seed=0).to_dict("records")
+    (table,) = needed_table(results(*rows), {}).to_dict("records")
 
     # A spread of 0.158 needs 438 draws, as above; a sweep of four depths is balanced at 440.
     assert table["draws"] == 5
@@ -117,9 +117,9 @@ def test_needed_draws_are_whole_blocks_of_the_depths() -> None:
 
 
 def test_too_few_draws_tell_nothing_about_how_many_it_takes() -> None:
-    few = needed_table(results(*answers_of("m", 0.1, 0.2, 0.4, 0.3)), {}, seed=0)
-    one = needed_table(results(*answers_of("m", 0.1)), {}, seed=0)
-    none = needed_table(results(unasked()), {"m": "m"}, seed=0)
+    few = needed_table(results(*answers_of("m", 0.1, 0.2, 0.4, 0.3)), {})
+    one = needed_table(results(*answers_of("m", 0.1)), {})
+    none = needed_table(results(unasked()), {"m": "m"})
 
     assert few["spread"].tolist() == [pytest.approx(math.sqrt(0.05 / 3))]
     assert few["needed_draws"].isna().all()
