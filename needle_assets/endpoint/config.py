@@ -98,9 +98,9 @@ class ServingConfig(_Part):
     prefix_cache: bool = True
     """Whether a prompt is computed from where it differs from the last one; off only to measure."""
     attention: Attention = "auto"
-    """llama.cpp's kernels. Flash computes new prompts faster and holds less memory; on a processor
-    plain answers several questions about one prompt faster, and auto takes it up to 8,192 tokens.
-    """
+    """llama.cpp's kernels. Flash computes new prompts faster, holds less memory and is a little
+    more exact; on a processor plain answers several questions about one prompt faster, and auto
+    takes it up to 8,192 tokens."""
     startup_timeout_s: float = Field(default=120.0, gt=0)
 
 
