@@ -45,7 +45,7 @@ def version_tag(made: dg.AssetMaterialization | None, tag: str) -> str | None:
 def changed_inputs(instance: dg.DagsterInstance, context_length: str) -> list[str]:
     """What the haystacks of a length were built from and is not what it was, by asset key.
 
-    None where the instance does not know of such haystacks.
+    Nothing where the instance does not know of such haystacks.
     """
     built = latest(instance, "haystacks", context_length)
     return [
