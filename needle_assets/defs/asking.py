@@ -131,12 +131,15 @@ def quote(
     )
     try:
         _check_caps(plan, len(asked) + paid, entry, settings)
-    except EvaluationError as error:
+    except EvaluationError:
         if not paid:
             raise
+        # Asking less would take other haystacks, and leave behind what is paid for.
         raise EvaluationError(
-            f"{paid} questions were answered in batches, and {len(asked)} would be asked in "
-            f"another one: {error}; answers that came are kept"
+            f"{paid} questions to {plan.model} at {plan.context_length:,} are in batches already, "
+            f"and {len(asked)} more in another one may come to more than NEEDLE_MAX_COST_USD or "
+            "NEEDLE_EVAL_MAX_TOKENS, at the most that each may cost; raise the cap and run again: "
+            "the answers that came are kept, and those that are missing are asked alone"
         ) from None
 
 

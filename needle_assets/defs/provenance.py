@@ -90,8 +90,9 @@ def of_today(
             outdated.append(partition)
     if not current:
         why = (
-            f"{', '.join(outdated)} was asked about earlier haystacks or labels, or of a model "
-            "whose entry changed since; materialize haystacks and then eval_results again"
+            f"{', '.join(outdated)} was asked about earlier haystacks or labels, or under another "
+            "entry of its model; materialize eval_results again, and haystacks before it where "
+            "they are not of today's labels"
             if outdated
             else "nothing was evaluated yet; materialize eval_results first"
         )

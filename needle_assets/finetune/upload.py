@@ -196,7 +196,8 @@ class _Sender:
 def _seconds(error: Exception, attempt: int) -> float:
     """How long to wait: as the server says, else longer each time."""
     asked = asked_to_wait_s(error)
-    if asked is not None and asked <= _LONGEST_PAUSE_S:
+    # Asked for no pause at all, some servers refuse every attempt within a second.
+    if asked and asked <= _LONGEST_PAUSE_S:
         return asked
     return min(2.0 ** (attempt - 1) / 2, _LONGEST_PAUSE_S)
 

@@ -251,8 +251,11 @@ def test_answers_that_were_paid_and_lost_count_when_a_batch_would_complete_them(
     ]
     before = world.outputs()
     most = planned(world).usd_at_most or 0.0
-    with pytest.raises(dg.Failure, match=f"{ASKED} questions were answered in batches, and 4 "):
+    with pytest.raises(dg.Failure, match=f"{ASKED} questions to scripted at 512 are in") as told:
         world.run("eval_results", partition=SWEEP, max_cost_usd=1.2 * most)
+    assert "and 4 more" in str(told.value)
+    assert "raise the cap" in str(told.value)
+    assert "NEEDLE_DRAWS" not in str(told.value)
     assert batches.created == 1
     assert world.outputs() == before
 

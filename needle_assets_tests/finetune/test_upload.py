@@ -182,6 +182,13 @@ def test_a_busy_endpoint_is_asked_again_when_it_says(tmp_path: Path) -> None:
         assert len(server.files) == 2
 
 
+def test_an_endpoint_that_asks_for_no_pause_gets_one(tmp_path: Path) -> None:
+    with files_server() as server:
+        server.faults = [Fault("status", 503, headers={"Retry-After": "0"})] * 2
+        _, pauses = send(server, tmp_path, retries=2)
+        assert pauses == [0.5, 1.0]
+
+
 def test_an_endpoint_that_stays_busy_is_named(tmp_path: Path) -> None:
     with files_server() as server:
         server.faults = [Fault("status", 429)] * 2
