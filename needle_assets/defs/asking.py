@@ -78,6 +78,13 @@ def look_before_asking(
             f"{' and '.join(stale)} changed since the haystacks of {length} were built; "
             f"materialize haystacks at {length} again; nothing was sent"
         )
+    if stale:
+        context.log.warning(
+            "%s changed since the haystacks of %d were built; the round that has begun goes on, "
+            "and the leaderboard leaves its results out",
+            " and ".join(stale),
+            length,
+        )
     quote(context, haystacks, asked, paid, settings=settings, models=models, tokenizer=tokenizer)
 
 
